@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib, re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,15 +16,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from .core import UsageError
 
 # %% auto #0
-__all__ = ['Texts', 'Words', 'Phrase', 'ReaderKind', 'SIZES', 'Term', 'Kind', 'Severity', 'Value', 'FieldSpec', 'Reader', 'Group',
-           'Split', 'Crops', 'Text', 'Embedding', 'IndexSpec', 'AnalyzerSpec', 'Domain', 'near', 'shipped',
-           'domain_path', 'load_domain', 'parse_domain']
+__all__ = ['Texts', 'Words', 'Phrase', 'ReaderKind', 'SIZES', 'COLUMNS', 'FILLED', 'in_language', 'Term', 'Kind', 'Severity',
+           'Value', 'FieldSpec', 'Lexicon', 'Vocabulary', 'Reader', 'Group', 'Split', 'Crops', 'Text', 'Embedding',
+           'IndexSpec', 'AnalyzerSpec', 'Domain', 'near', 'shipped', 'domain_path', 'load_domain', 'parse_domain']
 
 # %% ../nbs/00a_domain.ipynb #9d8013de
 def _text(v): return str(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else v
 def _list(v): return [_text(x) for x in ([] if v is None else v if isinstance(v, (list, tuple)) else [v])]
 def _keyed(v): return {_text(k): x for k, x in v.items()} if isinstance(v, dict) else v
 def _by_language(v): return {'en': v} if isinstance(v, str) else v
+def _listed(v): return {n: n for n in v} if isinstance(v, (list, tuple)) else v
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Words = dict[str, Texts]                                               # language → words
@@ -33,11 +35,28 @@ class _Part(BaseModel):
     "Frozen, and strict about keys: a misspelt one is an error, not a setting that silently does nothing."
     model_config = ConfigDict(frozen=True, extra='forbid')
 
+# %% ../nbs/00a_domain.ipynb #212e2fdd
+def in_language(
+    texts:dict,   # language → text or texts
+    language:str, # wanted
+    default='',   # when there is none at all
+):
+    "What is written in that language, else in English, else in the first language there is."
+    return texts.get(language) or texts.get('en') or next(iter(texts.values()), default)
+
 class Term(_Part):
     "Something with a name that people write in many ways."
-    description: Phrase = {}
     words: Words = {}
+    plural: Phrase = {}              # of the first word
+    description: Phrase = {}         # where more is to be said than the first word does
+    traits: Texts = ()               # see `Domain.traits`
 
+    def say(self, name:str, language:str='en', many:bool=False)->str:
+        "How the term of that canonical name is written in a text."
+        one = in_language(self.words, language, (name.replace('_', ' '),))[0]
+        return self.plural.get(language, one) if many else one
+
+# %% ../nbs/00a_domain.ipynb #5ca4c5ac
 class Kind(Term):
     "What a region shows: a kind of damage, a class of object."
     labels: Texts = ()               # as the annotation files have it
@@ -50,7 +69,6 @@ class Severity(Term):
     labels: Texts = ()
     sizes: Texts = ()                # size classes (see `Domain.sizes`) that mean this severity
 
-# %% ../nbs/00a_domain.ipynb #212e2fdd
 class Value(Term):
     "One value of a field, such as a zone: where it belongs, and what lies at its top, center and bottom."
     name: str
@@ -68,11 +86,36 @@ class FieldSpec(Term):
 
     def by_name(self)->dict[str, Value]: return {v.name: v for v in self.values.values()}
 
+# %% ../nbs/00a_domain.ipynb #65b8120d
 def _regex(v:str, groups:int=0)->str:
     try: r = re.compile(v)
     except re.error as e: raise ValueError(f'is not a regular expression ({e})') from e
     if r.groups < groups: raise ValueError(f'needs {groups} group in parentheses, such as "_zona_(\\d+)_"')
     return v
+
+# %% ../nbs/00a_domain.ipynb #b1297506
+class Lexicon(_Part):
+    "Words of questions that belong to no single term."
+    negation: Words = {}             # not, without, sin
+    negation_after: Words = {}       # free, as in "scratch-free"
+    but: Words = {}                  # what ends a negation: but, pero
+    joining: Words = {}              # and, or, y, o
+    clean: Words = {}                # nothing is there: clean, intact
+    found: Words = {}                # something is there: damaged, defect
+    top: Words = {}                  # places of a zone, as `Value.parts` has them
+    center: Words = {}
+    bottom: Words = {}
+    yes: Words = {}
+    no: Words = {}
+    glue: Words = {}                 # words that may stand inside a phrase: the door *of the* driver
+    filler: Words = {}               # further words that say nothing about a crop
+
+class Vocabulary(_Part):
+    "Another set of words for the kinds."
+    kinds: dict[str, tuple[str, Annotated[float, Field(ge=0, le=1)]]] = {}   # kind → (word, confidence)
+    clean: str | None = None         # its word for nothing found
+    unknown: str | None = None       # its word for what it can't name
+    others: Texts = ()               # words of it that no kind leads to
 
 # %% ../nbs/00a_domain.ipynb #e5d6e7f5
 ReaderKind = Literal['labelme', 'coco', 'voc', 'yolo', 'folders', 'imagefolder', 'csv', 'plain']
@@ -92,6 +135,7 @@ class Reader(_Part):
     detector: str | None = None      # folder or id of a transformers object detector, used where no silhouette is known
     detector_margin: float = Field(.125, ge=0, le=1)
 
+# %% ../nbs/00a_domain.ipynb #8f182cd1
 class Group(_Part):
     "What must stay on one side of the split."
     from_name: str | None = None     # regex on the photo's path; its first group names the group, or its time
@@ -106,13 +150,13 @@ class Split(_Part):
     "Which photos are asked (test) and which are the memory (train)."
     test: float = Field(.2, gt=0, lt=1)
     group: Group = Group()
-    balance: Texts = ('kinds', 'has_damage', 'density')  # kinds, has_damage, density, or a field
+    balance: Texts = ('kinds', 'has_damage', 'density')  # kinds, has_damage, severity, area, density, or a field
     folds: int = Field(0, ge=0)      # k > 1 writes k folds as well
     limit: int | None = Field(None, gt=1)
     balanced: bool = False           # as many damaged as clean photos
     seed: int = 0
 
-# %% ../nbs/00a_domain.ipynb #8f182cd1
+# %% ../nbs/00a_domain.ipynb #4d0f34c2
 class Crops(_Part):
     "Windows of a photo that go into the memory."
     size: int = Field(336, ge=16)    # px, square
@@ -126,15 +170,19 @@ class Crops(_Part):
     hard_clean_per_photo: int = Field(0, ge=0)  # undamaged windows of damaged photos
 
 class Text(_Part):
-    "How a crop is put into words. Templates by language; names in braces are filled from the taxonomy."
+    "How a crop is put into words. In a template {name} is filled in, and [a piece in brackets] is left out where its name has no value."
     form: Literal['short', 'rich'] = 'rich'
     language: str = 'en'
+    length: tuple[int, int] = (120, 200)        # characters wanted, at least and at most
     damaged: Phrase = {}
     clean: Phrase = {}
     rich_damaged: Phrase = {}
     rich_clean: Phrase = {}
-    phrases: dict[str, Phrase] = {}  # pieces that the templates use: isolated, clustered, distributed, …
+    more_damaged: Words = {}         # sentences to add, one after the other, while the text is too short
+    more_clean: Words = {}
+    phrases: dict[str, Phrase] = {}  # isolated, clustered, distributed, several, and_more, top, center, bottom
 
+# %% ../nbs/00a_domain.ipynb #86d40e58
 class Embedding(_Part):
     "How a crop becomes a vector."
     pooling: Literal['auto', 'cls', 'mean', 'region'] = 'auto'
@@ -153,6 +201,7 @@ class IndexSpec(_Part):
     ef_construction: int = Field(200, ge=1)
     ef_search: int = Field(64, ge=1)
 
+# %% ../nbs/00a_domain.ipynb #e9721604
 class AnalyzerSpec(_Part):
     "Who answers. Without a URL or model folder the neighbours vote."
     url: str | None = None
@@ -163,7 +212,30 @@ class AnalyzerSpec(_Part):
     seconds: float = Field(120, gt=0)
 
 # %% ../nbs/00a_domain.ipynb #57221aee
+class _OnceLoader(yaml.SafeLoader):
+    "A safe loader that refuses a key written twice, where YAML silently takes the last, and reads `no` as a word, not as False."
+    def construct_mapping(self, node, deep=False):
+        keys = [k.value for k, _ in node.value if isinstance(k.value, str) and k.value != '<<']
+        for k in keys:
+            if keys.count(k) > 1: raise yaml.constructor.ConstructorError(None, None, f'key "{k}" stands twice', node.start_mark)
+        return super().construct_mapping(node, deep)
+
+_OnceLoader.yaml_implicit_resolvers = {c: [(tag, r) for tag, r in rs if c in 'tTfF' or not tag.endswith('bool')]
+                                       for c, rs in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+def _home()->Path: return Path(__file__).parent/'domains' if '__file__' in globals() else Path('../mmrag_nb/domains')
+
+@lru_cache
+def _common()->dict: return yaml.load((_home()/'_common.yaml').read_text(encoding='utf-8'), Loader=_OnceLoader)
+
+def _merged(base:Any, own:Any)->Any:
+    "Own settings over shared ones: keys join, lists lengthen, the rest is replaced."
+    if isinstance(base, dict) and isinstance(own, dict): return base | {k: _merged(base[k], v) if k in base else v for k, v in own.items()}
+    return [*base, *(x for x in own if x not in base)] if isinstance(base, list) and isinstance(own, list) else own
+
+# %% ../nbs/00a_domain.ipynb #08fe75fe
 SIZES = {'very_small': .005, 'small': .02, 'medium': .08, 'large': .15, 'very_large': 1.}  # upper bounds, share of the photo
+COLUMNS = ('kinds', 'has_damage', 'severity', 'area', 'part', 'place', 'damage_count', 'crop_type', 'crop_id', 'photo_id', 'side')  # of the crops table
 
 class Domain(_Part):
     "Everything that ties the code to a subject."
@@ -179,33 +251,58 @@ class Domain(_Part):
     fields: dict[str, FieldSpec] = {}
     areas: dict[str, Term] = {}
     parts: dict[str, Term] = {}
-    vocabularies: dict[str, dict[str, tuple[str, float]]] = {}   # name → kind → (word, confidence)
-    lexicon: dict[str, Words] = {}                     # words of questions: negation, damage in general, sides …
+    traits: dict[str, Words] = {}                      # what tells terms of one word apart: left, right, deep
+    vocabularies: dict[str, Vocabulary] = {}
+    lexicon: Lexicon = Lexicon()
     split: Split = Split()
     crops: Crops = Crops()
     text: Text = Text()
     encoder: str = 'embedded'
     embedding: Embedding = Embedding()
     index: IndexSpec = IndexSpec()
-    filters: dict[str, str] = {'has_damage': 'has_damage', 'kind': 'kinds'}   # the word that users filter by → the table's column
+    filters: Annotated[dict[str, str], BeforeValidator(_listed)] = {}   # the word that users filter by → the table's column
     prompts: Words = {}                                # zero-shot wordings with {name}, by language
     analyzer: AnalyzerSpec = AnalyzerSpec()
 
-    @field_validator('filters', mode='before')
+    @model_validator(mode='before')
     @classmethod
-    def _names(cls, v): return {n: n for n in v} if isinstance(v, list) else v
+    def _shared(cls, raw): return _merged(_common(), raw | {'filters': _listed(raw.get('filters', {}))}) if isinstance(raw, dict) else raw
 
     @model_validator(mode='after')
     def _references(self):
-        zones = [v for f in self.fields.values() for v in f.values.values()]
-        _known('fields.*.values.*.area', [v.area for v in zones if v.area], self.areas)
-        _known('fields.*.values.*.parts', [p for v in zones for p in v.parts.values()], self.parts)
-        _known('severities.*.sizes', [s for v in self.severities.values() for s in v.sizes], self.sizes)
-        if self.kinds == 'from_labels': return self
-        _known('kinds.*.compatible', [c for k in self.kinds.values() for c in k.compatible], self.kinds)
-        _known('vocabularies.*', [k for v in self.vocabularies.values() for k in v], self.kinds)
-        _once('kinds.*.labels', [l for k in self.kinds.values() for l in k.labels])
+        _check(self)
         return self
+
+    def terms(self)->dict[str, dict[str, Term]]:
+        "All terms by what they name (kind, a field's name, area, severity, part), then by canonical name."
+        kinds = {} if self.kinds == 'from_labels' else self.kinds
+        fields = {n: f.by_name() for n, f in self.fields.items()}
+        return {'kind': kinds, **fields, 'area': self.areas, 'severity': self.severities, 'part': self.parts}
+
+# %% ../nbs/00a_domain.ipynb #55fc9424
+FILLED = ('count', 'damage', 'list', 'kinds', 'pattern', 'part', 'place', 'area', 'severity', 'subject', 'finding', 'crop_type')  # besides fields
+
+def _check(d:Domain):
+    zones = [v for f in d.fields.values() for v in f.values.values()]
+    terms = [t for ts in d.terms().values() for t in ts.values()]
+    _known('fields.*.values.*.area', [v.area for v in zones if v.area], d.areas)
+    _known('fields.*.values.*.parts', [p for v in zones for p in v.parts.values()], d.parts)
+    _known('severities.*.sizes', [s for v in d.severities.values() for s in v.sizes], d.sizes)
+    _known('*.traits', [x for t in terms for x in t.traits], d.traits)
+    _known('filters.*', d.filters.values(), [*COLUMNS, *d.fields])
+    _known('split.balance', d.split.balance, ['kinds', 'has_damage', 'severity', 'area', 'density', *d.fields])
+    _known('text', {n for t in _templates(d.text) for n in re.findall(r'{(\w*)}', t)}, [*FILLED, *d.fields])
+    _once('fields.*.values.*.name', [f'{n}: {v.name}' for n, f in d.fields.items() for v in f.values.values()])
+    if d.kinds != 'from_labels': _check_kinds(d)
+
+def _check_kinds(d:Domain):
+    _known('kinds.*.compatible', [c for k in d.kinds.values() for c in k.compatible], d.kinds)
+    _known('vocabularies.*.kinds', [k for v in d.vocabularies.values() for k in v.kinds], d.kinds)
+    _once('kinds.*.labels', [l for k in d.kinds.values() for l in k.labels])
+
+def _templates(t:Text)->list[str]:
+    whole = [x for p in (t.damaged, t.clean, t.rich_damaged, t.rich_clean) for x in p.values()]
+    return whole + [x for w in (t.more_damaged, t.more_clean) for xs in w.values() for x in xs]
 
 # %% ../nbs/00a_domain.ipynb #ed4ed871
 def _known(key:str, used, allowed):
@@ -225,11 +322,9 @@ def near(
     return f'. Did you mean {" or ".join(chr(34) + f + chr(34) for f in found)}?' if found else ''
 
 # %% ../nbs/00a_domain.ipynb #f2866870
-def _home()->Path: return Path(__file__).parent/'domains' if '__file__' in globals() else Path('../mmrag_nb/domains')
-
 def shipped()->list[str]:
     "Names of the domains in the package."
-    return sorted(p.stem for p in _home().glob('*.yaml'))
+    return sorted(p.stem for p in _home().glob('[!_]*.yaml'))
 
 def domain_path(
     name:str|Path,  # path of a YAML file, or a shipped name
@@ -244,8 +339,10 @@ def load_domain(
 )->Domain:          # checked
     "Read and check a domain file."
     path = domain_path(name)
-    return parse_domain(path.read_text(encoding='utf-8'), source=str(name))
+    try: return parse_domain(path.read_text(encoding='utf-8'), source=str(name))
+    except UnicodeDecodeError as e: raise UsageError(f'{name}: is not UTF-8 text ({e.reason} at byte {e.start}).') from e
 
+# %% ../nbs/00a_domain.ipynb #1e620d3c
 def parse_domain(
     text:str,                 # YAML
     source:str='(text)',      # what to call it in errors
@@ -256,15 +353,6 @@ def parse_domain(
     if not isinstance(raw, dict): raise UsageError(f'{source}: holds {type(raw).__name__}, expected keys such as name, reader, kinds.')
     try: return Domain.model_validate(raw)
     except ValidationError as e: raise UsageError(f'{source}: ' + '\n'.join(_explain(x) for x in e.errors())) from e
-
-# %% ../nbs/00a_domain.ipynb #1e620d3c
-class _OnceLoader(yaml.SafeLoader):
-    "A safe loader that refuses a key written twice, where YAML silently takes the last."
-    def construct_mapping(self, node, deep=False):
-        keys = [k.value for k, _ in node.value if isinstance(k.value, str) and k.value != '<<']
-        for k in keys:
-            if keys.count(k) > 1: raise yaml.constructor.ConstructorError(None, None, f'key "{k}" stands twice', node.start_mark)
-        return super().construct_mapping(node, deep)
 
 def _explain(
     err:dict,  # one of pydantic's errors
@@ -277,6 +365,7 @@ def _explain(
     value = '' if isinstance(err.get('input'), dict) else f' (it is {err.get("input")!r})'
     return (f'{key}: ' if key else '') + err['msg'].removeprefix('Value error, ') + value
 
+# %% ../nbs/00a_domain.ipynb #fdcffd8c
 def _keys_at(loc:tuple)->list[str]:
     "The keys that the model at a place in the file knows."
     at:Any = Domain
