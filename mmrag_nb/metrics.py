@@ -15,7 +15,7 @@ from .core import UsageError
 
 # %% auto #0
 __all__ = ['System', 'MEASURES', 'Task', 'by_vectors', 'at_random', 'by_frequency', 'Ranking', 'rank', 'measure', 'Draws',
-           'draw_groups', 'averages', 'summarise', 'Answered', 'difference', 'in_words']
+           'draw_groups', 'averages', 'summarise', 'summarise_by', 'Answered', 'difference', 'in_words']
 
 # %% ../nbs/11a_metrics.ipynb #96167ab6
 @dataclass(frozen=True)
@@ -91,24 +91,26 @@ def measure(
     ranking:Ranking,  # from `rank`
 )->pd.DataFrame:      # float64, one row a question, one column a measure
     "Every measure for every question."
+    blocks = [slice(i, i + 256) for i in range(0, len(task.asked), 256)]   # small dictionaries are fast, and any number of questions fits
+    return pd.DataFrame(np.concatenate([_measure(task.right(b), task.memory, ranking.rows[b]) for b in blocks]), columns=list(MEASURES))
+
+def _measure(right:np.ndarray, memory:np.ndarray, rows:np.ndarray)->np.ndarray:
+    "Let trec_eval measure a block of questions; those that nothing can answer stay 0."
     import ir_measures
     wanted = [ir_measures.parse_measure(m) for m in MEASURES.values()]
-    names, values = dict(zip(map(str, wanted), MEASURES)), np.zeros((len(task.asked), len(MEASURES)))
-    for m in ir_measures.iter_calc(wanted, _right_rows(task), _run(ranking)):
-        values[int(m.query_id), list(MEASURES).index(names[str(m.measure)])] = m.value
-    return pd.DataFrame(values, columns=list(MEASURES))
+    at, values = {m: i for i, m in enumerate(wanted)}, np.zeros((len(rows), len(wanted)))
+    for m in ir_measures.iter_calc(wanted, _right_rows(right, memory), _run(rows)): values[int(m.query_id), at[m.measure]] = m.value
+    return values
 
-def _right_rows(task:Task)->dict[str, dict[str, int]]:
-    "Relevant rows by question, as trec_eval wants them; questions that nothing can answer are left to stay 0."
-    ids, step = np.array([str(r) for r in task.memory]), max(1, 20_000_000 // len(task.memory))
-    blocks = (task.right(slice(i, i + step)) for i in range(0, len(task.asked), step))
-    found = [dict.fromkeys(ids[row].tolist(), 1) for block in blocks for row in block]
-    return {str(i): f for i, f in enumerate(found) if f}
+def _right_rows(right:np.ndarray, memory:np.ndarray)->dict[str, dict[str, int]]:
+    "Right rows by question, as trec_eval wants them."
+    ids = np.array([str(r) for r in memory], dtype=object)
+    return {str(i): dict.fromkeys(ids[row].tolist(), 1) for i, row in enumerate(right) if row.any()}
 
-def _run(ranking:Ranking)->dict[str, dict[str, float]]:
+def _run(rows:np.ndarray)->dict[str, dict[str, float]]:
     "The ranking in trec_eval's form: ranks become scores, so that its own way of breaking ties has no say."
-    down = range(ranking.rows.shape[1], 0, -1)
-    return {str(i): {str(r): float(s) for r, s in zip(row.tolist(), down) if r >= 0} for i, row in enumerate(ranking.rows)}
+    down = [float(d) for d in range(rows.shape[1], 0, -1)]
+    return {str(i): {str(r): s for r, s in zip(row.tolist(), down) if r >= 0} for i, row in enumerate(rows)}
 
 # %% ../nbs/11a_metrics.ipynb #e155f549
 @dataclass(frozen=True)
@@ -142,9 +144,13 @@ def averages(
     at = [np.flatnonzero(kinds == k) for k in names]
     sums = np.stack([weights[:, i] @ values[i] for i in at])
     mass = np.stack([weights[:, i].sum(axis=1) for i in at])[..., None]
-    by_kind = np.divide(sums, mass, out=np.full(sums.shape, np.nan), where=mass > 0)
-    present = np.maximum((mass > 0).sum(axis=0), 1)
-    return {'micro': sums.sum(axis=0) / np.maximum(mass.sum(axis=0), 1e-9), 'macro': np.nansum(by_kind, axis=0) / present} | {f'kind:{k}': v for k, v in zip(names, by_kind)}
+    by_kind = _ratio(sums, mass)
+    present = (mass > 0).sum(axis=0)
+    return {'micro': _ratio(sums.sum(axis=0), mass.sum(axis=0)), 'macro': _ratio(np.nansum(by_kind, axis=0), present)} | {f'kind:{k}': v for k, v in zip(names, by_kind)}
+
+def _ratio(a:np.ndarray, b:np.ndarray)->np.ndarray:
+    "a/b; NaN where b is 0: a draw that holds none of these questions has no say."
+    return np.divide(a, b, out=np.full(a.shape, np.nan), where=np.broadcast_to(b > 0, a.shape))
 
 # %% ../nbs/11a_metrics.ipynb #cb5b69f5
 def summarise(
@@ -152,20 +158,34 @@ def summarise(
     kinds:np.ndarray,    # object (q,), the true label of each question
     group:np.ndarray,    # object (q,), its group of photos
     draws:Draws,         # shared by all systems that are compared
-)->pd.DataFrame:         # average, measure, value, low, high (95 %), questions, groups
+)->pd.DataFrame:         # by, of (all of them, or one kind), average, measure, value, low, high (95 %), questions, groups
     "Each average of each measure with its interval."
-    v, kinds = values.to_numpy(float), np.asarray(kinds, dtype=object)
+    v, kinds, group = values.to_numpy(float), np.asarray(kinds, dtype=object), np.asarray(group)
     plain, drawn = averages(v, kinds, np.ones((1, len(v)))), averages(v, kinds, draws.weights(group))
     return pd.concat([_table(a, plain[a][0], drawn[a], list(values)).assign(**_sizes(a, kinds, group)) for a in plain], ignore_index=True)
 
 def _table(average:str, value:np.ndarray, drawn:np.ndarray, names:list[str])->pd.DataFrame:
-    kept = drawn[~np.isnan(drawn).all(axis=1)]
-    low, high = np.nanpercentile(kept, [2.5, 97.5], axis=0)
-    return pd.DataFrame({'average': average, 'measure': names, 'value': value, 'low': low, 'high': high})
+    by, _, of = average.partition(':')
+    low, high = np.nanpercentile(drawn[~np.isnan(drawn).all(axis=1)], [2.5, 97.5], axis=0)
+    return pd.DataFrame({'by': by if of else 'all', 'of': of, 'average': 'micro' if of else average, 'measure': names, 'value': value, 'low': low, 'high': high})
 
 def _sizes(average:str, kinds:np.ndarray, group:np.ndarray)->dict[str, int]:
     mine = kinds == average.removeprefix('kind:') if average.startswith('kind:') else np.ones(len(kinds), bool)
-    return {'questions': int(mine.sum()), 'groups': len(set(np.asarray(group)[mine]))}
+    return {'questions': int(mine.sum()), 'groups': len(set(group[mine]))}
+
+# %% ../nbs/11a_metrics.ipynb #231cbfe9
+def summarise_by(
+    column:str,          # what the questions are parted by: zone, severity, …
+    parts:pd.Series,     # (q,), the value of each question; null: in no part
+    values:pd.DataFrame, # one row a question, one column a measure
+    asked:tuple,         # kinds and group of each question, as for `summarise`
+    draws:Draws,         # shared by all systems
+)->pd.DataFrame:         # as `summarise`, with by and of
+    "Micro and macro averages of each part."
+    kinds, group = (np.asarray(a, dtype=object) for a in asked)
+    masks = {str(p): (parts == p).fillna(False).to_numpy(bool) for p in sorted(parts.dropna().unique())}
+    found = [summarise(values[m], kinds[m], group[m], draws).query('by == "all"').assign(by=column, of=p) for p, m in masks.items()]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 # %% ../nbs/11a_metrics.ipynb #2fdecbd0
 @dataclass(frozen=True)
