@@ -15,10 +15,10 @@ import pandas as pd
 from .core import MmragError, UsageError
 from .domain import Domain, Embedding, near, parse_domain
 from .encoder import Encoder, Histogram
-from .towers import Tower
+from .towers import Tower, tower_fingerprint
 
 # %% auto #0
-__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'open_encoder', 'domain_encoder']
+__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'open_encoder', 'fingerprint_of', 'domain_encoder']
 
 # %% ../nbs/07_embedding.ipynb #ac3b2ffd
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def _fetch(
     "Download a checkpoint into Hugging Face's cache, or find it there."
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    try: return Path(snapshot_download(repo, allow_patterns=FILES, local_files_only=True))   # fetched before: not asked again
+    except LocalEntryNotFoundError: pass
     try: return Path(snapshot_download(repo, allow_patterns=FILES))
     except GatedRepoError as e: raise MmragError(f'{repo}: its owner asks for a sign-in first: accept the licence on huggingface.co/{repo}, then `hf auth login`.{_instead(repo)}') from e
     except RepositoryNotFoundError as e: raise UsageError(f'{repo}: Hugging Face has no such model, or not for you. Is the id spelt owner/name?') from e
@@ -123,6 +125,14 @@ def open_encoder(
     "Open an encoder."
     if str(source) == 'histogram': return Histogram()
     return Tower(find_checkpoint(source), settings, device, name=str(source))
+
+def fingerprint_of(
+    source:str|Path,                # as for `open_encoder`
+    settings:Embedding=Embedding(), # a domain's `embedding`
+)->str:                             # the fingerprint that the opened encoder would have
+    "A fingerprint without loading the model: to ask whether vectors are up to date takes no torch."
+    if str(source) == 'histogram': return Histogram.fingerprint
+    return tower_fingerprint(find_checkpoint(source), settings)
 
 def domain_encoder(
     domain:Domain,

@@ -14,7 +14,7 @@ import numpy as np
 from .core import MmragError, UsageError, digest
 
 # %% auto #0
-__all__ = ['broken', 'unit', 'check_images', 'Encoder', 'colour', 'gradients', 'texture', 'describe', 'Histogram']
+__all__ = ['broken', 'unit', 'check_images', 'Encoder', 'look', 'colour', 'gradients', 'texture', 'describe', 'Histogram']
 
 # %% ../nbs/07a_encoder.ipynb #a4cabd58
 def broken(
@@ -57,28 +57,30 @@ class Encoder:
     fingerprint:str = ''      # hash of all that shapes a vector: weights, preprocessing, pooling, fusion, prompts
     has_text:bool = False     # can `text` be called
     uses_masks:bool = False   # does a mask change `image`
-    uses_text:bool = False    # do stored vectors hold the crop's text: then they are made with `pair`
+    uses_text:bool = False    # do stored vectors hold the crop's text
     batch:int = 16            # pictures in one forward pass
     dtype:str = 'float32'     # numbers the model computes in
 
     def prepare(self, images:list, masks:list): raise NotImplementedError
     def forward(self, prepared)->np.ndarray: raise NotImplementedError
+    def words(self, texts:list[str])->np.ndarray: raise UsageError(f'{self.name}: sees pictures only, it has no text side. Encoders with one: embedded, metaclip-2-s16, clip-b32.')
+    def finish(self, seen:np.ndarray, words:np.ndarray|None=None)->np.ndarray: return unit(seen) if words is None else unit(unit(seen) + words)
+
+    def image(self, images:list, masks:list|None=None)->np.ndarray: return self.finish(look(self, images, masks))
+    def text(self, texts:list[str])->np.ndarray: return self.words(texts)
+    def pair(self, images:list, texts:list[str], masks:list|None=None)->np.ndarray: return self.finish(look(self, images, masks), self.words(texts))
     def __repr__(self): return f'{type(self).__name__}({self.name}, {self.dim}-d{", text" if self.has_text else ""}, {self.fingerprint[:8]})'
 
-    def image(self, images:list, masks:list|None=None)->np.ndarray: return _image(self, images, masks)
-    def text(self, texts:list[str])->np.ndarray: raise UsageError(f'{self.name}: sees pictures only, it has no text side. Encoders with one: embedded, metaclip-2-s16, clip-b32.')
-    def pair(self, images:list, texts:list[str], masks:list|None=None)->np.ndarray: return unit(self.image(images, masks) + self.text(texts))
-
 # %% ../nbs/07a_encoder.ipynb #df5ba56a
-def _image(
-    encoder:Encoder,             # any
-    images:list[np.ndarray],     # uint8 (h,w,3)
-    masks:list|None,             # bool (h,w) or None for each
-)->np.ndarray:                   # float32 (n,d), rows of unit length
+def look(
+    encoder:Encoder,              # any
+    images:list[np.ndarray],      # uint8 (h,w,3)
+    masks:list|None=None,         # bool (h,w) or None for each
+)->np.ndarray:                    # (n,d'), as it leaves the model
     "Check, then prepare and forward batch by batch."
     masks, b = check_images(images, masks), encoder.batch
     parts = [encoder.forward(encoder.prepare(images[i:i+b], masks[i:i+b])) for i in range(0, len(images), b)]
-    return unit(np.concatenate(parts)) if parts else np.zeros((0, encoder.dim), np.float32)
+    return np.concatenate(parts) if parts else np.zeros((0, encoder.dim), np.float32)
 
 # %% ../nbs/07a_encoder.ipynb #950d4737
 def colour(rgb:np.ndarray)->np.ndarray:

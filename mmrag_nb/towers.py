@@ -20,9 +20,9 @@ from .preprocess import Prepared, Recipe, prepare, read_recipe, scaled
 
 # %% auto #0
 __all__ = ['OWN', 'check_folder', 'quiet', 'load_config', 'load_model', 'cells', 'cover_cells', 'average', 'mix',
-           'region_vectors', 'pick_device', 'pick_dtype', 'folder_hash', 'Tower', 'run', 'takes_masks', 'full_cover',
-           'pooled', 'tokens_and_weights', 'patch_weights', 'forward', 'out_of_memory', 'encode_texts', 'tokenise',
-           'tokenizer', 'text_limit', 'warn_long']
+           'region_vectors', 'pick_device', 'pick_dtype', 'folder_hash', 'tower_fingerprint', 'Tower', 'run',
+           'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights', 'patch_weights', 'forward', 'out_of_memory',
+           'encode_texts', 'tokenise', 'tokenizer', 'text_limit', 'warn_long']
 
 # %% ../nbs/07c_towers.ipynb #d1064b50
 OWN = {'mmrag-dual': 'mmrag_nb.dual'}   # model types of this package: importing the module registers them with transformers
@@ -156,7 +156,9 @@ def pick_dtype(
 
 # %% ../nbs/07c_towers.ipynb #dd415907
 @lru_cache(256)
-def _file_hash(path:str, size:int, changed:int)->str: return sha256(Path(path))
+def _file_hash(path:str, size:int, changed:int)->str:
+    real = Path(path).resolve()   # Hugging Face's cache names a large file by its sha256: no need to read gigabytes for it
+    return real.name if real.parent.name == 'blobs' and len(real.name) == 64 else sha256(real)
 
 def folder_hash(
     folder:Path,   # of a checkpoint
@@ -164,6 +166,14 @@ def folder_hash(
     "Hash weights, configuration and tokenizer."
     files = [p for g in ('*.safetensors', 'config.json', 'tokenizer*', 'vocab*', 'merges.txt', '*.model') for p in sorted(Path(folder).glob(g))]
     return {p.name: _file_hash(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+def tower_fingerprint(
+    folder:Path,          # of a checkpoint
+    settings:Embedding,
+)->str:                   # hash
+    "What shapes a tower's vectors; told without loading the model."
+    share = settings.region_share if settings.pooling == 'region' else None
+    return digest(['towers', 1, folder_hash(folder), asdict(read_recipe(folder)), settings.pooling, share])
 
 # %% ../nbs/07c_towers.ipynb #94e79364
 class Tower(Encoder):
@@ -177,12 +187,12 @@ class Tower(Encoder):
         self.model = load_model(self.folder, config, getattr(torch, self.dtype)).to(self.device, memory_format=torch.channels_last)
         self.has_text, self.uses_masks = hasattr(self.model, 'get_text_features'), self.pooling == 'region'
         self.batch = settings.batch or (256 if self.device.startswith('cuda') else 16)
-        self.fingerprint = digest(['towers', 1, folder_hash(self.folder), asdict(self.recipe), self.pooling, self.share if self.uses_masks else None])
+        self.fingerprint = tower_fingerprint(self.folder, settings)
         self.dim = self.image([np.full((64, 64, 3), 127, np.uint8)]).shape[1]   # also proves that a forward pass works
 
     def prepare(self, images, masks): return prepare(self.recipe, images, masks if self.uses_masks else None)
     def forward(self, prepared)->np.ndarray: return forward(self, prepared)
-    def text(self, texts)->np.ndarray: return encode_texts(self, texts) if self.has_text else super().text(texts)
+    def words(self, texts)->np.ndarray: return encode_texts(self, texts) if self.has_text else super().words(texts)
 
 # %% ../nbs/07c_towers.ipynb #79ad0e28
 def run(
