@@ -97,10 +97,19 @@ def candidates(
 
 def _along(low, high, length, side)->dict[int, int]:
     "The same along one axis: maximal set → where the window begins."
-    at = np.unique(low.clip(0, length - side))[::-1]
+    at = np.unique(low.clip(0, length - side))
     held = (low >= at[:, None]) & (high <= at[:, None] + side)
-    sets = {int.from_bytes(row.tobytes(), 'little'): int(x) for row, x in zip(np.packbits(held, axis=1, bitorder='little'), at)}
-    return {s: sets[s] for s in maximal(sets) if s}
+    keep = _outer(held)
+    rows = np.packbits(held[keep], axis=1, bitorder='little')
+    return {int.from_bytes(row.tobytes(), 'little'): x for row, x in zip(rows, at[keep].tolist())}
+
+def _outer(held)->np.ndarray:
+    "Which sets lie in no other. As the window moves on, a set that lies in another lies in its neighbour, so these are enough to look at."
+    more = (held[:-1] & ~held[1:]).any(1), (held[1:] & ~held[:-1]).any(1)   # what each has over the next, and over the one before
+    keep = np.ones(len(held), bool)
+    keep[:-1] &= more[0]
+    keep[1:] &= more[1] | ~more[0]
+    return keep & held.any(1)
 
 # %% ../nbs/05_crop_clustering.ipynb #a041179b
 def greedy(
@@ -120,7 +129,7 @@ class _TooDeep(Exception): "The search took more steps than it may."
 class Search:
     "Depth-first search for a cover of a given size."
     columns: list[int]     # sets of boxes to choose from
-    steps: int = 300       # how many nodes may be visited
+    steps: int = 150       # how many nodes may be visited
     failed: dict = field(default_factory=dict)   # what is left → number of windows known not to be enough
 
     def __post_init__(self):
@@ -215,7 +224,7 @@ def widen(
     context = np.array(context, float)
     for part in parts(candidates(grow(boxes, context, frame), frame)):
         rows = np.array(members(union(part)))
-        if len(part) > 1 and len(part) <= 400: context[rows] = _widen(boxes[rows], context[rows], frame, np.broadcast_to(which, len(boxes))[rows])
+        if len(part) > 1 and len(part) <= 300: context[rows] = _widen(boxes[rows], context[rows], frame, np.broadcast_to(which, len(boxes))[rows])
     return context
 
 def _widen(boxes, context, frame, which)->np.ndarray:
@@ -307,7 +316,8 @@ def cover(
     "The fewest windows that hold every box with its context, and with as much more as costs no window."
     first = np.ones(len(boxes), bool) if first is None else first
     least = fewest(candidates(grow(boxes, context, frame), frame))
-    wide = widen(boxes, widen(boxes, context, frame, first), frame, ~first) if not first.all() else widen(boxes, context, frame)
+    wide = widen(boxes, context, frame, first)
+    if not first.all(): wide = widen(boxes, wide, frame, ~first)
     corners = _corners(boxes, wide, frame, apart)
     if len(corners) > len(least.chosen): wide, corners = context, _corners(boxes, context, frame, apart)
     return Windows(*settle(corners, boxes, grow(boxes, wide, frame), frame, apart), least.bound, frame)
