@@ -48,8 +48,14 @@ class Term(_Part):
     "Something with a name that people write in many ways."
     words: Words = {}
     plural: Phrase = {}              # of the first word
-    description: Phrase = {}         # where more is to be said than the first word does
+    description: Phrase = {}         # what it is; by itself its first words
     traits: Texts = ()               # see `Domain.traits`
+
+    @model_validator(mode='before')
+    @classmethod
+    def _described(cls, raw):
+        if not isinstance(raw, dict) or raw.get('description') or not isinstance(words := raw.get('words'), dict): return raw
+        return raw | {'description': {l: w[0] for l, ws in words.items() if (w := _list(ws))}}
 
     def say(self, name:str, language:str='en', many:bool=False)->str:
         "How the term of that canonical name is written in a text."
