@@ -7,7 +7,6 @@ __all__ = ['draw_dataset']
 
 # %% ../nbs/01a_drawn_data.ipynb #52296272
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -21,7 +20,7 @@ from .synth import draw_photo
 # %% ../nbs/01a_drawn_data.ipynb #576fb8a5
 class _Shot(NamedTuple):
     "One photo to draw."
-    number:int
+    number:int       # in the folder
     vehicle:int      # its number
     zone:int         # 1..10
     at:int           # ms since 1970
@@ -30,7 +29,7 @@ class _Shot(NamedTuple):
     orientation:int  # EXIF
 
 def _times(n, rng):
-    "(vehicle, ms) a photo: shoots of 3–8 photos some seconds apart, at least ten minutes between shoots."
+    "(vehicle, ms) a photo."
     at, vehicle, out = 1554105600000, int(rng.integers(1000)), []
     while len(out)<n:
         for _ in range(min(int(rng.integers(3, 9)), n-len(out))):
@@ -39,51 +38,54 @@ def _times(n, rng):
         at, vehicle = at + int(rng.choice([700_000, 2_400_000, 60_000_000])*rng.uniform(1, 1.6)), vehicle+1
     return out
 
+# %% ../nbs/01a_drawn_data.ipynb #23f1c96e
 _OFTEN = dict(surface_scratch=.36, dent=.15, paint_peeling=.12, deep_scratch=.12, crack=.08, missing_part=.06, missing_accessory=.05, misaligned_part=.06)
 
-def _kinds(i, rng):
-    "What the i-th damaged photo shows: 1–25 damages of few kinds; the first kinds take turns so that all occur."
-    if i==1: return (('surface_scratch', 1150.),) + _many(['surface_scratch', 'dent'], 4, rng)
-    if i==2: return tuple(('dent', float(s)) for s in rng.uniform(18, 44, 70))
-    n = int(np.clip(rng.lognormal(1.7, .8), 1, 25))
-    few = [KINDS[i%8], *rng.choice(KINDS, 2, p=list(_OFTEN.values()))]
-    return ((few[0], None),) + _many([str(k) for k in few], n-1, rng)
+def _mostly(few, n, rng):
+    "n damages of a few kinds, the first the most frequent."
+    often = np.array([.6, .3, .1])[:len(few)]
+    return tuple((few[j], None) for j in rng.choice(len(few), n, p=often/often.sum()))
 
-def _many(few, n, rng): return tuple((few[j], None) for j in rng.choice(len(few), n, p=np.array([.6, .3, .1])[:len(few)]/sum([.6, .3, .1][:len(few)])))
+def _kinds(i, width, rng):
+    "What the i-th damaged photo shows: 1–25 damages of few kinds."
+    if i==1: return (('surface_scratch', .58*width),) + _mostly(['surface_scratch', 'dent'], 4, rng)
+    if i==2: return tuple(('dent', float(s)) for s in rng.uniform(.009, .022, 70)*width)
+    few = [KINDS[i%8], *map(str, rng.choice(KINDS, 2, p=list(_OFTEN.values())))]
+    return ((few[0], None),) + _mostly(few, int(np.clip(rng.lognormal(1.7, .8), 1, 25))-1, rng)
 
-def _shots(n, seed):
-    "The plan: every zone damaged and clean in turns."
+def _shots(n, width, seed):
+    "The plan of n photos and four more to break: every zone damaged and clean in turns, three of the n turned."
     rng = np.random.default_rng([61, seed])
     order, flip, damaged = rng.permutation(10), rng.permutation(10), 0
     turned = dict(zip(rng.choice(n, min(3, n//4), replace=False).tolist(), (6, 8, 3)))
-    for i, (vehicle, at) in enumerate(_times(n, rng)):
+    for i, (vehicle, at) in enumerate(_times(n+4, rng)):
         hurt = bool((i//10+flip[i%10])%2)
-        yield _Shot(i, vehicle, int(order[i%10])+1, at, hurt, _kinds(damaged, rng) if hurt else (), turned.get(i, 1))
+        yield _Shot(i, vehicle, int(order[i%10])+1, at, hurt, _kinds(damaged, width, rng) if hurt else (), turned.get(i, 1))
         damaged += hurt
 
-# %% ../nbs/01a_drawn_data.ipynb #23f1c96e
+# %% ../nbs/01a_drawn_data.ipynb #496ee70d
 _PHOTO, _LABEL = '_imageDANO_original', '_labelDANO_modificado.json'
 
 def _base(shot, rng):
     "The name, which now and then says ok for a damaged vehicle, or ko for a clean one."
     ko = shot.damaged ^ (rng.random()<.12)
-    camera = ('2_3', '23_2')[int(not ko and rng.random()<.25)]
+    camera = '23_2' if not ko and rng.random()<.25 else '2_3'
     return f'zona1_{"ko" if ko else "ok"}_{camera}_{shot.at}_zona_{shot.zone}'
 
 def _turned(image, orientation):
     "The pixels as a camera stores them that was held so."
     return np.ascontiguousarray({1: image, 3: image[::-1, ::-1], 6: np.rot90(image, 1), 8: np.rot90(image, -1)}[orientation])
 
-def _jpeg(image, orientation):
-    "Bytes of a JPEG, with the EXIF tag where the photo was turned."
+def _jpeg(image, orientation=1):
+    "Bytes of a JPEG, with the EXIF tag where the camera was turned."
     data = simplejpeg.encode_jpeg(_turned(image, orientation), 88, 'RGB', '420')
     if orientation==1: return data
     exif = Image.Exif()
-    exif[274] = orientation
-    tag = exif.tobytes()
-    tag = tag if tag.startswith(b'Exif') else b'Exif\0\0'+tag
+    exif[0x0112] = orientation
+    tag = b'Exif\0\0' + exif.tobytes().removeprefix(b'Exif\0\0')
     return data[:2] + b'\xff\xe1' + (len(tag)+2).to_bytes(2, 'big') + tag + data[2:]
 
+# %% ../nbs/01a_drawn_data.ipynb #15c32ded
 def _shape(label, outline, rng):
     shape = dict(label=label, points=[[round(float(x), 1), round(float(y), 1)] for x, y in outline], shape_type='polygon', group_id=None, flags={})
     if rng.random()<.6: shape |= dict(piece=int(rng.integers(1, 12)))
@@ -92,62 +94,65 @@ def _shape(label, outline, rng):
 
 def _labelme(name, photo, rng):
     "A LabelMe 4.6 file with the extra keys; label 9, which is no damage, turns up now and then."
-    h, w = photo.image.shape[:2]
-    shapes = [_shape(l, o, rng) for l, o in photo.shapes]
-    if rng.random()<.2: shapes.insert(int(rng.integers(len(shapes)+1)), _shape('9', rng.uniform((.2*w, .2*h), (.3*w, .3*h), (4, 2)), rng))
+    (h, w), shapes = photo.image.shape[:2], [_shape(label, o, rng) for label, o in photo.shapes]
+    if rng.random()<.2: shapes.insert(int(rng.integers(len(shapes)+1)), _shape('9', np.array([w, h])*[[.2, .2], [.3, .21], [.28, .3]], rng))
     return dict(version='4.6.0', flags={}, dudosa=bool(rng.random()<.06), editada=bool(rng.random()<.5), incorrecta=bool(rng.random()<.04), imagePath=name, imageData=None,
                 imageHeight=h, imageWidth=w, root='D:\\inspecciones\\zona1', shapes=shapes)
 
 def _answer(shot, photo):
     "The answer expected of the system."
-    names = {v: k for k, v in LABELS.items()}
-    found = sorted({names[l] for l, _ in photo.shapes})
+    names = {label: kind for kind, label in LABELS.items()}
+    found = sorted({names[label] for label, _ in photo.shapes})
     return dict(damage_detected=bool(found), damage_type=found, location=ZONES[shot.zone-1] if found else None)
 
-# %% ../nbs/01a_drawn_data.ipynb #0ba189b9
 def _write_json(path, value): path.write_text(json.dumps(value, ensure_ascii=False), encoding='utf-8')
 
-def _write_shot(job):
-    "Draw and write one photo with what lies beside it; returns its line of poligonos.json, or None."
-    folder, shot, size, seed = job
-    rng, base = np.random.default_rng([67, seed, shot.number]), None
-    base = _base(shot, rng)
-    photo = draw_photo(ZONES[shot.zone-1], [k if k[1] else k[0] for k in shot.kinds], size, seed*100_003+shot.number, new_vehicle(shot.vehicle))
-    (folder/f'{base}{_PHOTO}.jpg').write_bytes(_jpeg(photo.image, shot.orientation))
-    label = f'{base}{_PHOTO if rng.random()<.15 else ""}{_LABEL}'
-    if photo.shapes: _write_json(folder/label, _labelme(f'{base}{_PHOTO}.jpg', photo, rng))
-    if rng.random()<.35: _write_json(folder/f'{base}{_PHOTO}.json', _answer(shot, photo))
-    if rng.random()<.9: return dict(filename=f'{base}{_PHOTO}.jpg', polygon=np.round(photo.silhouette.astype(float), 1).tolist())
+# %% ../nbs/01a_drawn_data.ipynb #2e840bd2
+def _draw(shot, size, seed):
+    return draw_photo(ZONES[shot.zone-1], [(k, px) if px else k for k, px in shot.kinds], size, seed*100_003+shot.number, new_vehicle(shot.vehicle))
 
-# %% ../nbs/01a_drawn_data.ipynb #496ee70d
+def _write_shot(job):
+    "Draw one photo and write it with what lies beside it; returns its line of poligonos.json, or None."
+    folder, shot, size, seed = job
+    photo, rng = _draw(shot, size, seed), np.random.default_rng([67, seed, shot.number])
+    base = _base(shot, rng)
+    name = f'{base}{_PHOTO}.jpg'
+    (folder/name).write_bytes(_jpeg(photo.image, shot.orientation))
+    label = f'{base}{_PHOTO if rng.random()<.15 else ""}{_LABEL}'
+    if photo.shapes: _write_json(folder/label, _labelme(name, photo, rng))
+    if rng.random()<.35: _write_json(folder/f'{base}{_PHOTO}.json', _answer(shot, photo))
+    return dict(filename=name, polygon=np.round(photo.silhouette.astype(float), 1).tolist()) if rng.random()<.9 else None
+
+# %% ../nbs/01a_drawn_data.ipynb #eda2a165
+def _bad_shapes(size):
+    "Two points, a label nobody knows, NaN, outside the photo."
+    (w, h), nan = size, float('nan')
+    bad = (('1', [[10, 10], [40, 20]]), ('banana', [[50, 50], [90, 50], [90, 90]]), ('2', [[60, nan], [90, 70], [80, 99]]), ('1', [[w+50, h+50], [w+90, h+50], [w+90, h+90]]))
+    return [dict(label=label, points=points, shape_type='polygon', group_id=None, flags={}) for label, points in bad]
+
 def _write_broken(folder, shots, size, seed):
     "A cut JPEG, a text named .jpg, labels that are no JSON, labels with bad shapes."
-    names = [f'zona1_ko_2_3_{s.at}_zona_{s.zone}' for s in shots]
-    photos = [draw_photo(ZONES[s.zone-1], ['dent'], size, seed*100_003+s.number, new_vehicle(s.vehicle)) for s in shots]
-    data = [_jpeg(p.image, 1) for p in photos]
-    data[0], data[1] = data[0][:len(data[0])//3], b'this is no photo\n'
-    for name, d in zip(names, data): (folder/f'{name}{_PHOTO}.jpg').write_bytes(d)
-    (folder/f'{names[2]}{_LABEL}').write_text('{"version": "4.6.0", "shapes": [')
-    rng = np.random.default_rng(seed)
-    doc = _labelme(f'{names[3]}{_PHOTO}.jpg', photos[3], rng)
-    w, h = size
-    bad = [('1', [[10, 10], [40, 20]]), ('banana', [[50, 50], [90, 50], [90, 90]]), ('2', [[60, float('nan')], [90, 70], [80, 99]]), ('1', [[w+50, h+50], [w+90, h+50], [w+90, h+90]])]
-    doc['shapes'] += [dict(label=l, points=p, shape_type='polygon', group_id=None, flags={}) for l, p in bad]
-    _write_json(folder/f'{names[3]}{_LABEL}', doc)
+    cut, text, no_json, bad = (f'zona1_ko_2_3_{s.at}_zona_{s.zone}' for s in shots)
+    photos = [_draw(s._replace(kinds=(('dent', None), ('surface_scratch', None))), size, seed) for s in shots]
+    data = [_jpeg(p.image) for p in photos]
+    for base, d in zip((cut, text, no_json, bad), (data[0][:len(data[0])//3], b'this is no photo\n', *data[2:])): (folder/f'{base}{_PHOTO}.jpg').write_bytes(d)
+    (folder/f'{no_json}{_LABEL}').write_text('{"version": "4.6.0", "shapes": [')
+    doc = _labelme(f'{bad}{_PHOTO}.jpg', photos[3], np.random.default_rng([71, seed]))
+    _write_json(folder/f'{bad}{_LABEL}', doc | dict(shapes=doc['shapes']+_bad_shapes(size)))
 
-# %% ../nbs/01a_drawn_data.ipynb #0f3815a6
-def draw_dataset(folder,             # where to; made where it is not there
-                 n:int=60,           # good photos; four broken ones come on top
+# %% ../nbs/01a_drawn_data.ipynb #56b562ad
+def draw_dataset(folder,             # where to; made where it isn't there
+                 n:int=60,           # good photos; the four broken ones come on top
                  size=(2000, 1500),  # (width, height) of the upright photos, px
                  seed:int=0,         # of everything
                  workers:int=0,      # processes; 0: this one
                 )->Path:             # the folder
     "Draw a folder of inspection photos with labels, silhouettes and oddities."
     if n<1: raise UsageError(f'n = {n}: at least one photo')
-    folder = Path(folder)
+    folder, size = Path(folder), tuple(size)
     folder.mkdir(parents=True, exist_ok=True)
-    shots = list(_shots(n+4, seed))
-    lines = pmap(_write_shot, [(folder, s, tuple(size), seed) for s in shots[:n]], workers)
-    _write_broken(folder, shots[n:], tuple(size), seed)
-    _write_json(folder/'poligonos.json', [l for l in lines if l])
+    shots = list(_shots(n, size[0], seed))
+    lines = pmap(_write_shot, [(folder, s, size, seed) for s in shots[:n]], workers)
+    _write_broken(folder, shots[n:], size, seed)
+    _write_json(folder/'poligonos.json', [line for line in lines if line])
     return folder
