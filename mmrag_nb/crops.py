@@ -67,7 +67,11 @@ def members(
     held:int,       # set of boxes, bit i for box i
 )->list[int]:       # their numbers
     "The boxes in a set."
-    return [i for i in range(held.bit_length()) if held >> i & 1]
+    out = []
+    while held:
+        out.append((held & -held).bit_length() - 1)
+        held &= held - 1
+    return out
 
 def union(sets)->int:
     "All that is in any of the sets."
@@ -92,24 +96,25 @@ def candidates(
     "All windows worth a look."
     across = _along(needs[:, 0], needs[:, 2], frame.width, frame.window[0])
     down = _along(needs[:, 1], needs[:, 3], frame.height, frame.window[1])
-    found = {a & d: (x, y) for a, x in across.items() for d, y in down.items() if a & d}
-    return {s: found[s] for s in maximal(found)}
+    held = [[a & d for d in down] for a in across]
+    beaten = {0} | _beaten(held) | _beaten(zip(*held))
+    return {s: (x, y) for row, x in zip(held, across.values()) for s, y in zip(row, down.values()) if s not in beaten}
 
 def _along(low, high, length, side)->dict[int, int]:
     "The same along one axis: maximal set → where the window begins."
     at = np.unique(low.clip(0, length - side))
     held = (low >= at[:, None]) & (high <= at[:, None] + side)
-    keep = _outer(held)
-    rows = np.packbits(held[keep], axis=1, bitorder='little')
-    return {int.from_bytes(row.tobytes(), 'little'): x for row, x in zip(rows, at[keep].tolist())}
+    sets = [int.from_bytes(row.tobytes(), 'little') for row in np.packbits(held, axis=1, bitorder='little')]
+    beaten = {0} | _beaten([sets])
+    return {s: x for s, x in zip(sets, at.tolist()) if s not in beaten}
 
-def _outer(held)->np.ndarray:
-    "Which sets lie in no other. As the window moves on, a set that lies in another lies in its neighbour, so these are enough to look at."
-    more = (held[:-1] & ~held[1:]).any(1), (held[1:] & ~held[:-1]).any(1)   # what each has over the next, and over the one before
-    keep = np.ones(len(held), bool)
-    keep[:-1] &= more[0]
-    keep[1:] &= more[1] | ~more[0]
-    return keep & held.any(1)
+def _beaten(rows)->set[int]:
+    "Sets that lie in the next one, or in the one before."
+    out = set()
+    for row in rows:
+        for s, t in zip(row, row[1:]):
+            if s != t and s & t in (s, t): out.add(s & t)
+    return out
 
 # %% ../nbs/05_crop_clustering.ipynb #a041179b
 def greedy(
@@ -134,14 +139,17 @@ class Search:
 
     def __post_init__(self):
         self.all = union(self.columns)
-        self.of = {i: [c for c in self.columns if c >> i & 1] for i in members(self.all)}
+        self.of = {i: [] for i in members(self.all)}
+        for c in self.columns:
+            for i in members(c): self.of[i].append(c)
         self.near = {i: union(cs) for i, cs in self.of.items()}   # the boxes that some window holds together with i
-        self.order = sorted(self.of, key=lambda i: self.near[i].bit_count())
+        self.lonely = sorted(self.of, key=lambda i: self.near[i].bit_count())
+        self.scarce = sorted(self.of, key=lambda i: len(self.of[i]))
 
     def packing(self, left:int)->list[int]:
         "Boxes no two of which fit in one window: each needs one of its own."
         out = []
-        for i in self.order:
+        for i in self.lonely:
             if left >> i & 1: out.append(i); left &= ~self.near[i]
         return out
 
@@ -151,7 +159,7 @@ class Search:
         if self.failed.get(left, -1) >= most or len(self.packing(left)) > most: return None
         self.steps -= 1
         if self.steps < 0: raise _TooDeep
-        box = min(members(left), key=lambda i: len(self.of[i]))
+        box = next(i for i in self.scarce if left >> i & 1)
         for part, column in self._ways(box, left).items():
             if (rest := self.within(left & ~part, most - 1)) is not None: return [column, *rest]
         self.failed[left] = most
@@ -207,8 +215,9 @@ def _fewest(part, most)->Cover|None:
 
 def _by_milp(part, bound:int=0, cost=None, nodes:int=2000)->Cover:
     "The same by integer programming; `bound` is what is known already, `cost` what each set costs, one if not said."
-    holds = np.array([[c >> i & 1 for c in part] for i in members(union(part))], float)
-    r = milp(np.ones(len(part)) if cost is None else cost, constraints=LinearConstraint(holds, lb=1), integrality=np.ones(len(part)), bounds=Bounds(0, 1),
+    holds = np.zeros((union(part).bit_length(), len(part)))
+    for j, c in enumerate(part): holds[members(c), j] = 1
+    r = milp(np.ones(len(part)) if cost is None else cost, constraints=LinearConstraint(holds[holds.any(1)], lb=1), integrality=np.ones(len(part)), bounds=Bounds(0, 1),
              options={'node_limit': nodes, 'mip_rel_gap': 0})
     chosen = [c for c, x in zip(part, r.x) if x > .5] if r.x is not None else greedy(part)
     return Cover(chosen, max(bound, math.ceil((r.mip_dual_bound or 0) - 1e-6)))
