@@ -33,6 +33,10 @@ class Passing:
     @property
     def mask(self)->np.ndarray: return np.unpackbits(self.bits, count=self.n, bitorder='little').view(bool)
 
+    def holds(self, rows:np.ndarray)->np.ndarray:
+        "Which of some rows pass; −1, FAISS's word for none, doesn't."
+        return (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).view(bool) & (rows >= 0)
+
     def __and__(self, other): return Passing(self.bits & other.bits, self.n)
     def __or__(self, other): return Passing(self.bits | other.bits, self.n)
     def __invert__(self): return self ^ everything(self.n)
@@ -66,6 +70,10 @@ class Fields:
     def _read(self, name:str)->pa.ChunkedArray:
         if name not in self.schema.names: raise UsageError(f'The index has no column "{name}". It has {", ".join(self.schema.names)}{near(name, self.schema.names)}')
         return self.source.column(name) if isinstance(self.source, pa.Table) else self.source.read([name]).column(0)
+
+    def table(self)->pa.Table:
+        "All rows and columns."
+        return self.source if isinstance(self.source, pa.Table) else self.source.read()
 
     def take(self, rows:np.ndarray, columns:list[str])->pa.Table:
         "Some rows, in the order asked for."
