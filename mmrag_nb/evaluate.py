@@ -5,22 +5,28 @@
 # %% ../nbs/11_evaluation.ipynb #e0ded41a
 from __future__ import annotations
 
-import json
+import json, time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .core import Made, MmragError, UsageError, load, load_array, manifest, plain, progress, run_stage, versions
-from .domain import Domain
-from .metrics import MEASURES, Answered, Draws, Ranking, Task, by_frequency, by_vectors, at_random, difference, draw_groups, measure, rank, summarise
-from .protocol import crop_rows, leaks, most_frequent, refuse_leaks, usable
-from .report import examples, figure_rows, headline, jpeg_uri, kind_rows, render, svg_paths
+from .against import against_rows
+from .classification import VOTERS, Votes, vote_figures, votes
+from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, plain, run_stage
+from .domain import Domain, near
+from .doubts import doubts
+from .metrics import MEASURES, Answered, Draws, Ranking, Task, at_random, by_frequency, by_vectors, difference, draw_groups, measure, rank, summarise, summarise_by
+from .page import made_of, map_part, photos_part, pictures_of, shots_of, vote_part
+from .protocol import check_index, crop_rows, leaks, most_frequent, refuse_leaks, usable
+from .reference import reference_rows
+from .report import BLIND, asked_row, blind_level, examples, figure_rows, headline, kind_rows, part_tables, render
 
 # %% auto #0
-__all__ = ['OURS', 'STAGES', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'page_of', 'with_about',
-           'made_of', 'rejected_rows', 'certificate', 'pictures_of', 'photos_of', 'shots_of', 'run_evaluate']
+__all__ = ['OURS', 'LOTS', 'PARTS', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'check_gates', 'page_of',
+           'with_about', 'run_baseline', 'baseline_vectors', 'run_evaluate', 'verified', 'checked', 'arms']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -35,17 +41,18 @@ def as_rows(
     return rows.assign(**{c: v for c, v in filled.items() if c not in rows}).astype({'group': str, 'kind': object})
 
 # %% ../nbs/11_evaluation.ipynb #f1fbd6ef
-OURS = 'ours'
+OURS, LOTS = 'ours', 3      # LOTS: shuffles that the ranking by lot is the mean of
 
 @dataclass(frozen=True)
 class Evaluation:
     "Everything that was measured."
     rows: pd.DataFrame             # one row a vector
     task: Task                     # which of them asked, which answered
-    ranking: Ranking               # ours
+    rankings: dict[str, Ranking]   # by system
     answered: dict[str, Answered]  # by system
+    told: Votes                    # ours
     draws: Draws                   # shared by all figures
-    metrics: pd.DataFrame          # system, average, measure, value, low, high, questions, groups
+    metrics: pd.DataFrame          # by, of, system, average, measure, value, low, high, questions, groups
     differences: pd.DataFrame      # system, value, low, high, words: ours against it, macro recall@1
 
 def evaluate(
@@ -58,13 +65,14 @@ def evaluate(
     "Ask every test row, by vectors and by each baseline."
     if len(vectors) != len(table): raise UsageError(f'{len(vectors)} vectors, but {len(table)} rows in the table.')
     rows = refuse_leaks(as_rows(table))
-    task, systems = make_task(rows), {OURS: by_vectors(vectors), 'majority': by_frequency, 'random': at_random(seed)} | {n: by_vectors(v) for n, v in (others or {}).items()}
-    rankings = {n: rank(task, s) for n, s in systems.items()}
-    answered = {n: Answered(measure(task, r), task.truth[task.asked], task.group[task.asked]) for n, r in rankings.items()}
-    drawn = draw_groups(task.group[task.asked], draws, seed)
-    metrics = pd.concat([summarise(a.values, a.kinds, a.group, drawn).assign(system=n) for n, a in answered.items()], ignore_index=True)
+    task = make_task(rows)
+    systems = {OURS: [by_vectors(vectors)], 'majority': [by_frequency], 'by lot': [at_random([seed, i]) for i in range(LOTS)]} | {n: [by_vectors(v)] for n, v in (others or {}).items()}
+    asked = {n: _ask(task, several) for n, several in systems.items()}
+    rankings, answered = {n: r for n, (r, _) in asked.items()}, {n: a for n, (_, a) in asked.items()}
+    told, drawn = {n: votes(task, r) for n, r in rankings.items()}, draw_groups(task.group[task.asked], draws, seed)
+    metrics = pd.concat([_figures(rows.iloc[task.asked], a, told[n], drawn).assign(system=n) for n, a in answered.items()], ignore_index=True)
     differences = pd.DataFrame([{'system': n} | difference(answered[OURS], a, drawn) for n, a in answered.items() if n != OURS])
-    return Evaluation(rows, task, rankings[OURS], answered, drawn, metrics, differences)
+    return Evaluation(rows, task, rankings, answered, told[OURS], drawn, metrics, differences)
 
 def make_task(rows:pd.DataFrame)->Task:
     "Test asks train; rows without a side ask each other."
@@ -72,152 +80,193 @@ def make_task(rows:pd.DataFrame)->Task:
     asked, memory = (at['both'], at['both']) if len(at['both']) else (at['test'], at['train'])
     return Task(rows.kind.to_numpy(object), rows.group.to_numpy(object), asked, memory)
 
+# %% ../nbs/11_evaluation.ipynb #8c58ad5b
+PARTS = ('zone', 'area', 'part', 'severity', 'size_class')   # columns that questions are parted by, where the table has them
+
+def _ask(task:Task, systems:list)->tuple[Ranking, Answered]:
+    "Rank and measure; several systems (shuffles) count by their mean."
+    rankings = [rank(task, s) for s in systems]
+    return rankings[0], Answered(sum(measure(task, r) for r in rankings) / len(rankings), task.truth[task.asked], task.group[task.asked])
+
+def _figures(asked:pd.DataFrame, a:Answered, told:Votes, drawn:Draws)->pd.DataFrame:
+    "All figures of one system: as a whole, by kind, by each part, and of its vote."
+    parts = [summarise_by(c, asked[c].reset_index(drop=True), a.values, (a.kinds, a.group), drawn) for c in PARTS if c in asked and asked[c].nunique() > 1]
+    return pd.concat([summarise(a.values, a.kinds, a.group, drawn), *parts, vote_figures(a.kinds, told, a.group, drawn).assign(by='all', of='')], ignore_index=True)
+
 # %% ../nbs/11_evaluation.ipynb #6b4a2b07
 def question_table(
     ev:Evaluation, # from `evaluate`
     k:int=10,      # hits to keep
 )->pd.DataFrame:   # one row a question
     "What each question asked and got."
-    top, scores, ids, kinds = ev.ranking.rows[:, :k], ev.ranking.scores[:, :k], ev.rows.crop_id.to_numpy(object), ev.task.truth
-    filled = [r[r >= 0] for r in top]
+    ranking, ids, kinds = ev.rankings[OURS], ev.rows.crop_id.to_numpy(object), ev.task.truth
+    filled = [r[r >= 0] for r in ranking.rows[:, :k]]
     asked = ev.rows.iloc[ev.task.asked][['crop_id', 'photo_id', 'group', 'kind']].reset_index(drop=True)
-    return asked.assign(first_right=_first_right(ev), hits=[ids[r].tolist() for r in filled], hit_kinds=[kinds[r].tolist() for r in filled],
-        right=[(kinds[r] == q).tolist() for r, q in zip(filled, asked.kind)], scores=[s[:len(r)].tolist() for r, s in zip(filled, scores)], **ev.answered[OURS].values)
+    return asked.assign(voted=ev.told.predicted, confidence=ev.told.confidence, damaged=ev.told.damaged, first_right=_first_right(ev), hits=[ids[r].tolist() for r in filled], hit_kinds=[kinds[r].tolist() for r in filled],
+        right=[(kinds[r] == q).tolist() for r, q in zip(filled, asked.kind)], scores=[s[:len(r)].tolist() for r, s in zip(filled, ranking.scores)], **ev.answered[OURS].values)
 
 def _first_right(ev:Evaluation)->pd.Series:
-    right = (ev.task.truth[ev.ranking.rows] == ev.task.truth[ev.task.asked, None]) & (ev.ranking.rows >= 0)
+    rows = ev.rankings[OURS].rows
+    right = (ev.task.truth[rows] == ev.task.truth[ev.task.asked, None]) & (rows >= 0)
     return pd.Series(np.where(right.any(axis=1), right.argmax(axis=1) + 1, -1)).astype('Int32').replace(-1, pd.NA)
 
 # %% ../nbs/11_evaluation.ipynb #0bf663b1
-def page_of(
-    domain:Domain,         # for its words
-    ev:Evaluation,         # from `evaluate`
-    queries:pd.DataFrame,  # from `question_table`
-)->dict:                   # the page's part that comes from the figures
-    "Headline, cards, kinds, examples, figures."
-    memory = pd.Series(ev.task.truth[ev.task.memory]).value_counts()
-    thing = domain.finding.get('en', 'finding')
-    return {'title': f'{domain.title.get("en", domain.name)}: how well the memory answers', 'headline': _headline(ev, thing), 'ours': OURS,
-            'asked': len(ev.task.asked), 'memory': len(ev.task.memory), 'groups': len(ev.draws.groups), 'cards': _cards(ev.metrics), 'kinds': kind_rows(ev.metrics, queries, OURS, memory),
-            'examples': examples(with_about(queries, ev.rows)), 'measures': list(MEASURES), 'figures': figure_rows(ev.metrics, ev.differences)}
+def check_gates(
+    metrics:pd.DataFrame, # by, system, average, measure, value
+    gates:list[str],      # such as 'macro_recall@1=.5'
+)->dict[str, float]:      # gate → the value measured
+    "Raise unless every figure is at least as good as its gate."
+    mine = metrics[(metrics.system == OURS) & (metrics.by == 'all')]
+    have = {f'{a}_{m}': float(v) for a, m, v in zip(mine.average, mine.measure, mine.value)}
+    wanted = dict(_gate(g, have) for g in gates)
+    missed = [f'{n} is {have[n]:.3f}, wanted {"at most" if n.endswith("_ece") else "at least"} {w:g}' for n, w in wanted.items() if (have[n] > w if n.endswith('_ece') else have[n] < w)]
+    if missed: raise MmragError(f'Not good enough: {"; ".join(missed)}.')
+    return {n: have[n] for n in wanted}
 
-def _headline(ev:Evaluation, thing:str)->dict:
-    first = ev.metrics[(ev.metrics.measure == 'recall@1') & (ev.metrics.average == 'macro')].set_index('system')
-    baselines = first.value.drop(OURS).to_dict()
-    best = max(baselines, key=baselines.get)
-    return headline(first.loc[OURS].to_dict(), baselines, ev.differences.set_index('system').loc[best].to_dict(), thing)
-
-_CARDS = {('macro', 'recall@1'): ('First hit right', 'each kind counts the same'), ('macro', 'recall@5'): ('Right among first five', 'each kind counts the same'),
-          ('micro', 'recall@1'): ('First hit right, by crop', 'frequent kinds count more'), ('macro', 'mrr'): ('Mean reciprocal rank', '1 = always first; each kind counts the same')}
-
-def _cards(metrics:pd.DataFrame)->list[dict]:
-    at = metrics.set_index(['system', 'average', 'measure'])
-    blind = {k: max(at.value[s, *k] for s in ('majority', 'random')) for k in _CARDS}
-    return [{'name': name, 'note': f'{note}; blind {blind[k]:.0%}', 'baseline': blind[k]} | at.loc[(OURS, *k), ['value', 'low', 'high']].to_dict() for k, (name, note) in _CARDS.items()]
-
-def with_about(queries:pd.DataFrame, rows:pd.DataFrame)->pd.DataFrame:
-    "Add the few words that stand under each picture: the zone where known, else the photo."
-    of = rows.set_index('crop_id')
-    words = (of.zone if 'zone' in of else of.photo_id).fillna('').astype(str)
-    return queries.assign(about=queries.crop_id.map(words), hit_about=[words.loc[list(h)].tolist() for h in queries.hits])
+def _gate(gate:str, have:dict)->tuple[str, float]:
+    name, _, level = gate.partition('=')
+    if name not in have: raise UsageError(f'"{name}" is no figure. Figures: {", ".join(have)}{near(name, have)}')
+    try: return name, float(level)
+    except ValueError: raise UsageError(f'{gate}: expected a number after "=", such as macro_recall@1=.5') from None
 
 # %% ../nbs/11_evaluation.ipynb #3f54683e
-STAGES = ('photos', 'split', 'crops', 'context', 'embed', 'index')
+def page_of(
+    domain:Domain,        # for its words
+    ev:Evaluation,        # from `evaluate`
+    vectors:np.ndarray,   # float32 (n,d), for map and doubts
+    queries:pd.DataFrame, # from `question_table`
+)->dict:                  # the part of the page that comes from the figures
+    "Headline, cards, kinds, examples, figures."
+    memory, shown = pd.Series(ev.task.truth[ev.task.memory]).value_counts(), with_about(queries, ev.rows)
+    vote = ev.metrics[(ev.metrics.by == 'all') & ev.metrics.measure.isin(['vote_f1', 'vote_accuracy', 'auroc', 'ece'])]
+    return {'title': f'{domain.title.get("en", domain.name)}: how well the memory answers', 'headline': _headline(ev, domain.finding.get('en', 'finding')), 'ours': OURS, 'lots': LOTS,
+            'asked': len(ev.task.asked), 'memory': len(ev.task.memory), 'groups': len(ev.draws.groups), 'cards': _cards(ev.metrics), 'kinds': kind_rows(ev.metrics, queries, OURS, memory), 'parts': part_tables(ev.metrics, OURS),
+            'examples': examples(shown), 'vote': vote_part(ev.task.truth[ev.task.asked], ev.told, vote), 'measures': list(MEASURES), 'figures': figure_rows(ev.metrics, ev.differences),
+            'map': map_part(vectors, ev.task), 'doubts': _doubts(vectors, ev)}
 
-def made_of(
-    out:Path, # folder of the stages
-)->dict:      # stages, rejected, versions
-    "What the stages say about themselves."
-    told = {s: manifest(Path(out)/s) for s in STAGES if (Path(out)/s/'manifest.json').exists()}
-    counts = {s: [(k, v) for k, v in m.get('counts', {}).items() if isinstance(v, (int, float, str))] for s, m in told.items()}
-    return {'stages': [{'stage': s, 'seconds': m['seconds'], 'counts': counts[s]} for s, m in told.items()], 'rejected': rejected_rows({s: m['rejected'] for s, m in told.items()}), 'versions': list(versions().items())}
+def _headline(ev:Evaluation, thing:str)->dict:
+    first = ev.metrics.query('measure == "recall@1" and by == "all" and average == "macro"').set_index('system')
+    baselines = first.value[list(BLIND)].to_dict()
+    return headline(first.loc[OURS].to_dict(), baselines, ev.differences.set_index('system').loc[max(baselines, key=baselines.get)].to_dict(), thing)
 
-def rejected_rows(
-    rejected:dict[str, list[dict]], # stage → what it left out
-)->list[dict]:                      # stage, reason, count, and one item as an example
-    "What was left out, counted by reason."
-    table = pd.DataFrame([{'stage': s} | r for s, rs in rejected.items() for r in rs], columns=['stage', 'item', 'reason', 'detail'])
-    return table.groupby(['stage', 'reason'], sort=False).agg(count=('item', 'size'), item=('item', 'first'), detail=('detail', 'first')).reset_index().to_dict('records')
+_CARDS = {('macro', 'recall@1'): ('First hit right', 'each kind counts the same'), ('macro', 'recall@5'): ('Right among the first five', 'each kind counts the same'),
+          ('micro', 'recall@1'): ('First hit right, by crop', 'frequent kinds count more'), ('macro', 'mrr'): ('Mean reciprocal rank', 'all at the first hit: 100 %')}
+
+def _cards(metrics:pd.DataFrame)->list[dict]:
+    whole = metrics[metrics.by == 'all']
+    at, blind = whole.set_index(['system', 'average', 'measure']), whole[whole.system.isin(BLIND)].groupby(['average', 'measure']).value.max()
+    return [{'name': name, 'note': f'{note}; blind {100*blind[k]:.0f} %', 'baseline': float(blind[k])} | at.loc[(OURS, *k), ['value', 'low', 'high']].to_dict() for k, (name, note) in _CARDS.items()]
+
+# %% ../nbs/11_evaluation.ipynb #65a3b5d4
+def with_about(
+    queries:pd.DataFrame, # crop_id, hits
+    rows:pd.DataFrame,    # all crops
+)->pd.DataFrame:          # the same with about, hit_about
+    "Add the few words that stand under each picture: the zone where known, else the photo's name."
+    of = rows.drop_duplicates('crop_id').set_index('crop_id')
+    words = (of.zone if 'zone' in of else of.photo_id.str.rpartition('/')[2]).fillna('').astype(str)
+    return queries.assign(about=queries.crop_id.map(words), hit_about=[words.loc[list(h)].tolist() for h in queries.hits])
+
+def _doubts(vectors:np.ndarray, ev:Evaluation, shown:int=8)->list[dict]:
+    "The labels most worth a look, with the neighbours that contradict them."
+    rows = ev.rows.reset_index(drop=True)
+    found = doubts(vectors, ev.task.truth, ev.task.group).head(shown)
+    every = Task(ev.task.truth, ev.task.group, found.row.to_numpy(), np.arange(len(rows)))
+    if not len(found): return []
+    near_by = rank(every, by_vectors(vectors), depth=5)
+    table = rows.iloc[found.row][['crop_id', 'kind']].assign(hits=[rows.crop_id.iloc[r].tolist() for r in near_by.rows], hit_kinds=[rows.kind.iloc[r].tolist() for r in near_by.rows], scores=near_by.scores.tolist())
+    table = with_about(table.assign(right=[[h == k for h in hs] for k, hs in zip(table.kind, table.hit_kinds)]), rows)
+    return [asked_row(q) | {'suggested': s, 'doubt': float(d)} for (_, q), s, d in zip(table.iterrows(), found.suggested, found.doubt)]
 
 # %% ../nbs/11_evaluation.ipynb #283530c3
-def certificate(
-    rows:pd.DataFrame, # usable rows of a run
-)->list[dict]:         # check, ok, found
-    "What was checked before anything was measured."
-    n = {s: g for s, g in rows.groupby('side')}
-    sizes = f'{len(n["test"])} crops of {n["test"].photo_id.nunique()} photos ask; {len(n["train"])} crops of {n["train"].photo_id.nunique()} photos answer'
-    found = leaks(rows)
-    return [{'check': 'Test asks, train answers', 'ok': True, 'found': sizes}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
-            {'check': 'Intervals', 'ok': True, 'found': 'bootstrap over whole groups of photos, 1,000 draws, 95 %'}]
+def run_baseline(
+    data:Path,      # folder of photos
+    out:Path,       # folder of the stages
+    workers:int=0,  # processes that decode photos
+)->Path:            # out/baseline: rows.parquet, vectors.npy
+    "Describe every crop by colours, edges and texture."
+    out = Path(out)
+    return run_stage(out/'baseline', [out/'crops', out/'photos'], {'encoder': 'histogram'}, lambda: _describe(Path(data), out, workers))
+
+def _describe(data:Path, out:Path, workers:int)->Made:
+    from mmrag_nb.encoder import Histogram
+    from mmrag_nb.pixels import cut
+    crops, encoder, rejected = load(out/'crops', 'crops'), Histogram(), []
+    parts = [([i for i, _ in images], encoder.image([im for _, im in images])) for _, images in cut(crops, load(out/'photos', 'photos'), data, workers) if images]
+    order = [i for at, _ in parts for i in at]
+    return Made(tables={'rows': crops.iloc[order][['crop_id']].reset_index(drop=True)}, arrays={'vectors': np.concatenate([v for _, v in parts])}, counts={'crops': len(order)}, rejected=rejected)
+
+def baseline_vectors(
+    rows:pd.DataFrame, # crop_id
+    out:Path,          # folder of the stages
+)->dict[str, np.ndarray]: # histogram: float32 (n,d), or nothing when not every row has one
+    "The baseline's vectors in the order of the rows."
+    if not (Path(out)/'baseline'/'manifest.json').exists(): return {}
+    at = pd.Series(range(len(t := load(Path(out)/'baseline', 'rows'))), index=t.crop_id).reindex(rows.crop_id)
+    return {} if at.isna().any() else {'histogram': np.asarray(load_array(Path(out)/'baseline', 'vectors'))[at.astype(int)]}
 
 # %% ../nbs/11_evaluation.ipynb #743dca72
-def pictures_of(
-    page:dict,            # whose examples are to be seen
-    out:Path,             # folder of the stages
-    data:Path,            # folder of photos
-)->dict[str, dict]:       # crop_id → {src, width, height, outlines}
-    "Cut the crops that the page shows."
-    from mmrag_nb.pixels import cut
-    crops, photos, regions = load(out/'crops', 'crops'), load(out/'photos', 'photos'), load(out/'photos', 'regions').groupby('photo_id')
-    shown = {c for part in page['examples'] for a in part['asked'] for c in (a['crop_id'], *(h['crop_id'] for h in a['hits']))}
-    wanted = crops[crops.crop_id.isin(shown)].reset_index(drop=True)
-    cuts = [(wanted.iloc[i], image) for _, images in cut(wanted, photos, data) for i, image in images]
-    return {c.crop_id: {'src': jpeg_uri(image, 240), 'width': int(c.x1 - c.x0), 'height': int(c.y1 - c.y0), 'outlines': _outlines(regions, c.photo_id, (c.x0, c.y0, c.x1, c.y1))} for c, image in cuts}
-
-def _outlines(regions, photo_id:str, window:tuple=(0, 0, 1e9, 1e9))->list[str]:
-    if photo_id not in regions.groups: return []
-    mine = regions.get_group(photo_id)
-    return [d for g in mine.geometry[~mine.whole.astype(bool)] for d in svg_paths(g, window)]
-
-# %% ../nbs/11_evaluation.ipynb #e2f22d0a
-def photos_of(
-    out:Path,   # folder of the stages
-    count:int=2 # photos
-)->list[dict]:  # photo_id, width, height, side, n_regions, outlines, windows
-    "Photos that show how windows were laid: one with many regions and one without, of the train side."
-    out = Path(out)
-    photos, crops, regions = load(out/'photos', 'photos'), load(out/'crops', 'crops'), load(out/'photos', 'regions').groupby('photo_id')
-    seen = photos[photos.photo_id.isin(crops.photo_id[crops.side == 'train'])]
-    picked = pd.concat([seen.sort_values(['n_regions', 'photo_id'], ascending=[False, True]).iloc[len(seen)//10:].head(count - 1), seen[seen.n_regions == 0].head(1)]).drop_duplicates('photo_id')
-    return [_photo(p, crops[crops.photo_id == p.photo_id], _outlines(regions, p.photo_id)) for p in picked.itertuples()]
-
-def _photo(p, crops:pd.DataFrame, outlines:list[str])->dict:
-    windows = [{'x': int(c.x0), 'y': int(c.y0), 'width': int(c.x1 - c.x0), 'height': int(c.y1 - c.y0), 'clean': c.has_damage is False or c.has_damage == False} for c in crops.itertuples()]
-    return {'photo_id': p.photo_id, 'width': int(p.width), 'height': int(p.height), 'side': crops.side.iloc[0], 'n_regions': int(p.n_regions), 'outlines': outlines, 'windows': windows}
-
-def shots_of(page:dict, out:Path, data:Path)->dict[str, str]:
-    "The whole photos that the page shows."
-    from mmrag_nb.pixels import read_photo
-    turned = load(out/'photos', 'photos').set_index('photo_id').orientation
-    return {p['photo_id']: jpeg_uri(read_photo(Path(data)/p['photo_id'], int(turned[p['photo_id']]))) for p in page['photos']}
-
-# %% ../nbs/11_evaluation.ipynb #1d8f1424
 def run_evaluate(
-    domain:Domain,  # what the photos are about
-    data:Path|None, # folder of photos; None: a page without pictures
-    out:Path,       # folder of the stages
-    workers:int=0,  # not needed here: the figures take seconds
-)->Path:            # out/evaluate
+    domain:Domain,     # what the photos are about
+    data:Path|None,    # folder of photos; None: no pictures, no histogram baseline
+    out:Path,          # folder of the stages
+    workers:int=0,     # processes that decode photos for the baseline
+    against:Path=None, # folder of another run's stages to compare with
+)->Path:               # out/evaluate
     "Evaluate a run and write its report."
     out = Path(out)
-    inputs = [out/s for s in ('photos', 'split', 'crops', 'context', 'embed')]
-    settings = {'domain': domain.name, 'title': domain.title, 'finding': domain.finding, 'pictures': data is not None}
-    return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out))
+    baseline = [run_baseline(data, out, workers)] if data else []
+    index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
+    inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *baseline]
+    other = manifest(Path(against)/'evaluate')['files']['queries.parquet']['sha256'] if against else None
+    settings = {'domain': domain.model_dump(mode='json', include={'name', 'title', 'finding', 'filters', 'split'}), 'pictures': data is not None, 'against': other}
+    return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, against))
 
-def _make(domain:Domain, data:Path|None, out:Path)->Made:
+def _make(domain:Domain, data:Path|None, out:Path, against:Path|None)->Made:
+    certificate = verified(domain, out)
     rows, left = usable(crop_rows(out))
-    refuse_leaks(rows, str(out))
-    ev = evaluate(np.asarray(load_array(out/'embed', 'vectors'))[rows.index], rows)
+    vectors = np.asarray(load_array(out/'embed', 'vectors'))[rows.index]
+    ev = evaluate(vectors, refuse_leaks(rows, str(out)), baseline_vectors(rows, out))
     queries = question_table(ev)
-    page = _page(domain, out, ev, queries)
+    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev), 'arms': arms(ev), 'against': _against(queries, against)}
     pictures, shots = (pictures_of(page, out, data), shots_of(page, out, data)) if data else ({}, {})
     files = {'report.html': render(page, pictures, shots), 'report.json': json.dumps(plain(page), indent=1, ensure_ascii=False)}
     counts = {'questions': len(queries), 'memory': len(ev.task.memory), 'groups': page['groups'], 'headline': page['headline']['sentence']}
     return Made(tables={'metrics': ev.metrics, 'queries': queries}, files=files, rejected=left, counts=counts)
 
-def _page(domain:Domain, out:Path, ev:Evaluation, queries:pd.DataFrame)->dict:
-    import time
-    page = page_of(domain, ev, queries) | made_of(out) | {'photos': photos_of(out), 'certificate': certificate(ev.rows)}
+# %% ../nbs/11_evaluation.ipynb #e2f22d0a
+def verified(
+    domain:Domain, # as it was split
+    out:Path,      # folder of the stages
+)->list[dict]:     # check, ok, found
+    "Verify the split's certificate and the index; raises when anything leaks."
+    from mmrag_nb.split import verify_split
+    c = verify_split(domain, out)
+    both = c['on_both_sides']
+    links = ', '.join(f'{n} {why.replace("_", " ")}' for why, n in c['links_checked'].items()) or 'none'
+    return [{'check': 'Split verified anew', 'ok': True, 'found': f'{c["photos"].get("train", 0)} photos train, {c["photos"].get("test", 0)} test; groups on both sides {both["groups"]}, same files {both["files"]}, near-duplicates {"not looked for" if both["near_duplicates"] is None else both["near_duplicates"]}'},
+            {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, check_index(out)]
+
+def checked(ev:Evaluation)->list[dict]:
+    "What the evaluation itself made sure of."
+    n, found = dict(list(ev.rows.groupby('side'))), leaks(ev.rows)
+    sizes = '; '.join(f'{s}: {len(t)} crops of {t.photo_id.nunique()} photos' for s, t in n.items())
+    return [{'check': 'Test asks, train answers', 'ok': True, 'found': sizes}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
+            {'check': 'Intervals', 'ok': True, 'found': f'95 %, bootstrap over {len(ev.draws.groups)} groups of photos, {len(ev.draws.counts)} draws, seed 0'}]
+
+def arms(ev:Evaluation)->list[dict]:
+    "With and without retrieval; what has not been run says so."
+    f = ev.metrics.query('system == @OURS and by == "all"').set_index('measure').value
+    vote = f'{VOTERS} neighbours: macro F1 {f.vote_f1:.2f}, right for {100*f.vote_accuracy:.0f} % of the crops' + (f', damaged from clean AUROC {f.auroc:.2f}' if 'auroc' in f else '')
+    return [{'arm': 'VLM without retrieval', 'found': 'not run: no VLM was given'}, {'arm': 'VLM with retrieved examples', 'found': 'not run: no VLM was given'}, {'arm': 'Neighbours\' vote alone', 'found': vote}]
+
+# %% ../nbs/11_evaluation.ipynb #e1ce8003
+def _stage_part(domain:Domain, out:Path, ev:Evaluation, rows:pd.DataFrame)->dict:
     encoder = manifest(out/'embed')['settings'].get('encoder', domain.encoder)
-    about = [('Domain', domain.name), ('Encoder', encoder), ('Asked', f'{page["asked"]} crops'), ('Memory', f'{page["memory"]} crops')]
-    return page | {'about': about, 'finished': time.strftime('%Y-%m-%d'), 'commands': [f'mmrag run {domain.name} --out {out}'], 'settings': json.dumps(plain(domain), indent=1, ensure_ascii=False)}
+    about = [('Domain', domain.name), ('Encoder', domain.encoder), ('Fingerprint', str(encoder)[:12]), ('Asked', f'{len(ev.task.asked)} crops'), ('Memory', f'{len(ev.task.memory)} crops')]
+    run = (ev.task, ev.rankings[OURS], ev.rankings['by lot'])
+    return made_of(out) | {'photos': photos_part(out), 'reference': reference_rows(run, rows, domain, out), 'about': about, 'finished': time.strftime('%Y-%m-%d'),
+                           'commands': [f'mmrag run {domain.name} --data DATA --out {out}', f'mmrag evaluate {domain.name} --data DATA --out {out}'], 'settings': json.dumps(plain(domain), indent=1, ensure_ascii=False)}
+
+def _against(queries:pd.DataFrame, other:Path|None)->dict|None:
+    return against_rows(queries, load(Path(other)/'evaluate', 'queries'), str(other)) if other else None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -30,13 +31,18 @@ class Task:
         if not len(self.asked): raise UsageError('No crop asks: the test side holds no labelled crop.')
         if not len(self.memory): raise UsageError('No crop can answer: the train side holds no labelled crop.')
 
+    @cached_property
+    def codes(self)->tuple[np.ndarray, np.ndarray]:
+        "Truth and group as numbers, which compare faster."
+        return pd.factorize(self.truth)[0], pd.factorize(self.group)[0]
+
     def allowed(self, part:slice)->np.ndarray:
         "Which memory rows may answer which of these questions: bool (b,m)."
-        return self.group[self.asked[part], None] != self.group[None, self.memory]
+        return self.codes[1][self.asked[part], None] != self.codes[1][None, self.memory]
 
     def right(self, part:slice)->np.ndarray:
         "Which memory rows would be a right hit: bool (b,m)."
-        return (self.truth[self.asked[part], None] == self.truth[None, self.memory]) & self.allowed(part)
+        return (self.codes[0][self.asked[part], None] == self.codes[0][None, self.memory]) & self.allowed(part)
 
 # %% ../nbs/11a_metrics.ipynb #a701beeb
 System = Callable[[Task, slice], np.ndarray]   # which questions → float32 (b,m) scores, higher is better
@@ -50,10 +56,10 @@ def by_vectors(
     return lambda task, part: unit[task.asked[part]] @ unit[task.memory].T
 
 def at_random(
-    seed:int=0, # of the shuffle
-)->System:      # another order for every question
+    seed=0, # int or list of int, of the shuffle
+)->System:  # another order for every question
     "Rank by lot."
-    return lambda task, part: np.random.default_rng([seed, part.start or 0]).random((len(task.asked[part]), len(task.memory)), dtype=np.float32)
+    return lambda task, part: np.random.default_rng([*np.atleast_1d(seed), part.start or 0]).random((len(task.asked[part]), len(task.memory)), dtype=np.float32)
 
 def by_frequency(task:Task, part:slice)->np.ndarray:
     "Rank the memory's most frequent label first, whatever is asked."
@@ -160,9 +166,12 @@ def summarise(
     draws:Draws,         # shared by all systems that are compared
 )->pd.DataFrame:         # by, of (all of them, or one kind), average, measure, value, low, high (95 %), questions, groups
     "Each average of each measure with its interval."
-    v, kinds, group = values.to_numpy(float), np.asarray(kinds, dtype=object), np.asarray(group)
+    return _summarise(values, np.asarray(kinds, dtype=object), np.asarray(group), draws)
+
+def _summarise(values:pd.DataFrame, kinds:np.ndarray, group:np.ndarray, draws:Draws, only:tuple=())->pd.DataFrame:
+    v = values.to_numpy(float)
     plain, drawn = averages(v, kinds, np.ones((1, len(v)))), averages(v, kinds, draws.weights(group))
-    return pd.concat([_table(a, plain[a][0], drawn[a], list(values)).assign(**_sizes(a, kinds, group)) for a in plain], ignore_index=True)
+    return pd.concat([_table(a, plain[a][0], drawn[a], list(values)).assign(**_sizes(a, kinds, group)) for a in only or plain], ignore_index=True)
 
 def _table(average:str, value:np.ndarray, drawn:np.ndarray, names:list[str])->pd.DataFrame:
     by, _, of = average.partition(':')
@@ -184,7 +193,7 @@ def summarise_by(
     "Micro and macro averages of each part."
     kinds, group = (np.asarray(a, dtype=object) for a in asked)
     masks = {str(p): (parts == p).fillna(False).to_numpy(bool) for p in sorted(parts.dropna().unique())}
-    found = [summarise(values[m], kinds[m], group[m], draws).query('by == "all"').assign(by=column, of=p) for p, m in masks.items()]
+    found = [_summarise(values[m], kinds[m], group[m], draws, ('micro', 'macro')).assign(by=column, of=p) for p, m in masks.items()]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 # %% ../nbs/11a_metrics.ipynb #2fdecbd0

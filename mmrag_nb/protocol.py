@@ -13,7 +13,7 @@ import pandas as pd
 from .core import MmragError, Reject, UsageError, load
 
 # %% auto #0
-__all__ = ['CLEAN', 'true_kinds', 'most_frequent', 'leaks', 'refuse_leaks', 'crop_rows', 'usable']
+__all__ = ['CLEAN', 'true_kinds', 'most_frequent', 'leaks', 'refuse_leaks', 'crop_rows', 'usable', 'check_index']
 
 # %% ../nbs/11c_protocol.ipynb #8b97da16
 CLEAN = 'clean'
@@ -101,3 +101,15 @@ def usable(
     "Leave out rows that have no truth, or stand on no side."
     why = np.where(~rows.side.isin(['test', 'train']), 'left_out_by_split', np.where(rows.kind.isna(), 'not_labelled', ''))
     return rows[why == ''], [Reject(str(c), str(w)) for c, w in zip(rows.crop_id[why != ''], why[why != ''])]
+
+# %% ../nbs/11c_protocol.ipynb #240bde28
+def check_index(
+    out:Path,  # folder of the stages
+)->dict:       # check, ok, found
+    "The index holds crops of the train side only; raises otherwise."
+    out = Path(out)
+    if not (out/'index'/'manifest.json').exists(): return {'check': 'Index holds train crops only', 'ok': True, 'found': 'no index was built; the train side was searched exactly'}
+    inside, split = load(out/'index', 'fields', ['crop_id', 'photo_id']), load(out/'split', 'split').set_index('photo_id').side
+    strange = inside[inside.photo_id.map(split) != 'train']
+    if len(strange): raise MmragError(f'{out}/index: holds {len(strange)} crops that are not of the train side, such as {strange.crop_id.iloc[0]}. Build the index again.')
+    return {'check': 'Index holds train crops only', 'ok': True, 'found': f'{len(inside)} crops, all of the train side'}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Iterable
 
 import numpy as np
 import pandas as pd
@@ -15,15 +16,29 @@ from .domain import Domain
 from .index import Index, open_index
 from .metrics import Ranking, Task
 from .protocol import CLEAN
+from .taxonomy import Taxonomy, find
+from .words import words
 
 # %% auto #0
-__all__ = ['label_inclusion', 'coverage', 'filter_check', 'text_lengths', 'vector_health', 'reference_rows']
+__all__ = ['named_kinds', 'label_inclusion', 'coverage', 'filter_check', 'text_lengths', 'vector_health', 'reference_rows',
+           'stage_rows']
 
 # %% ../nbs/11e_reference.ipynb #37b2dcac
+def named_kinds(
+    domain:Domain,        # its words
+    texts:pd.Series,      # one text a crop
+    kinds:Iterable[str],  # the kinds there are, for a domain that takes them from the data
+)->list[list[str]]:       # kinds that each text names
+    "Which kinds a text names."
+    taxonomy = Taxonomy(domain, kinds if domain.kinds == 'from_labels' else ())
+    named = {t: sorted({f.names('kind')[0] for f in find(taxonomy, words(t)) if len(f.names('kind')) == 1}) for t in texts.unique()}
+    return [named[t] for t in texts]
+
+# %% ../nbs/11e_reference.ipynb #c3f89232
 def label_inclusion(
     task:Task,        # who asked
     ranking:Ranking,  # what came back
-    shown:list,       # n entries: all kinds that each row shows; empty for clean
+    shown:list,       # n entries: all kinds that each row's text names; empty for clean
     k:int=5,          # hits in the context
 )->np.ndarray:        # bool (q,)
     "Whether the hits' kinds include the question's true one."
@@ -84,23 +99,29 @@ def vector_health(
 # %% ../nbs/11e_reference.ipynb #f8b77461
 def reference_rows(
     run:tuple[Task, Ranking, Ranking], # who asked, what came back, what ranking by lot brings
-    rows:pd.DataFrame,                 # n rows of the task, with kinds
+    rows:pd.DataFrame,                 # n rows of the task; index: position of the vector
     domain:Domain,                     # filters
     out:Path,                          # folder of the stages
     k:int=5,                           # hits in a context
 )->list[dict]:                         # check, value, note
     "The reference designs' figures."
     task, ours, lot = run
-    shown = rows.kinds.tolist() if 'kinds' in rows else [[k] for k in rows.kind]
+    texts = load(Path(out)/'context', 'context', ['crop_id', 'text']).set_index('crop_id').text.loc[rows.crop_id]
+    shown = named_kinds(domain, texts, sorted(set(task.truth) - {CLEAN}))
     by_lot = label_inclusion(task, lot, shown, k).mean()
-    lir = [{'check': f'Label inclusion rate (LIR@{k})', 'value': f'{label_inclusion(task, ours, shown, k).mean():.0%}', 'note': f'by lot {by_lot:.0%}'}]
-    covered = [{'check': f'{s} crops that find {s} ones', 'value': f'{v:.0%}', 'note': f'share of the first {k} hits; reference at least 60 %'} for s, v in coverage(task, ours, k).items()]
-    return lir + covered + _stage_rows(rows, domain, Path(out))
+    lir = [{'check': f'Label inclusion rate (LIR@{k})', 'value': f'{label_inclusion(task, ours, shown, k).mean():.0%}', 'note': f'true kind named in the texts of the first {k} hits; by lot {by_lot:.0%}'}]
+    covered = [{'check': f'{s.capitalize()} crops that find {s} ones', 'value': f'{v:.0%}', 'note': f'share of the first {k} hits; reference at least 60 %'} for s, v in coverage(task, ours, k).items()]
+    return lir + covered + stage_rows(rows, domain, Path(out))
 
-def _stage_rows(rows:pd.DataFrame, domain:Domain, out:Path)->list[dict]:
-    told = [('Lengths of the texts', text_lengths(load(out/'context', 'context', ['text']).text)), ('Vectors', vector_health(load_array(out/'embed', 'vectors')))]
-    found = [{'check': name, 'value': ', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in d.items()), 'note': ''} for name, d in told]
+def stage_rows(
+    rows:pd.DataFrame, # side; index: position of the vector
+    domain:Domain,     # filters
+    out:Path,          # folder of the stages
+)->list[dict]:         # check, value, note
+    "Texts, vectors and filters of a run."
+    told = [('Lengths of the texts', text_lengths(load(out/'context', 'context', ['text']).text), 'characters'), ('Vectors', vector_health(load_array(out/'embed', 'vectors')), '')]
+    found = [{'check': name, 'value': ', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in d.items()), 'note': note} for name, d, note in told]
     if not (out/'index'/'manifest.json').exists(): return found
     asked = np.asarray(load_array(out/'embed', 'vectors')[rows.index[rows.side == 'test'][:3]])
     t = filter_check(open_index(out/'index'), asked, domain.filters)
-    return found + [{'check': 'Filters obeyed', 'value': f'{int(t.obeyed.sum())} of {len(t)} filter values, all k hits for {int(t.full.sum())}', 'note': f'{int(t.searches.sum())} searches'}]
+    return found + [{'check': 'Filters obeyed', 'value': f'{int(t.obeyed.sum())} of {len(t)} filter values, all k hits for {int(t.full.sum())}', 'note': f'{int(t.searches.sum())} searches through the index, checked against its table'}]

@@ -18,7 +18,8 @@ from .core import plain
 from .metrics import MEASURES
 
 # %% auto #0
-__all__ = ['BLIND', 'SECTIONS', 'NEEDED', 'jpeg_uri', 'svg_paths', 'headline', 'kind_rows', 'figure_rows', 'examples', 'render']
+__all__ = ['BLIND', 'FEW', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows', 'part_tables',
+           'figure_rows', 'examples', 'asked_row', 'render']
 
 # %% ../nbs/11d_report.ipynb #89f3e90c
 def jpeg_uri(
@@ -45,86 +46,107 @@ def svg_paths(
 # %% ../nbs/11d_report.ipynb #75b9c47c
 def headline(
     first:dict,       # macro recall@1 of ours: value, low, high, questions, groups
-    baselines:dict,   # system → its macro recall@1
-    against:dict,     # the paired difference to the best of them: value, low, high, words
+    baselines:dict,   # blind system → its macro recall@1
+    against:dict,     # the paired difference to the better of them: value, low, high, words
     thing:str,        # what is looked for, in a word: damage
 )->dict:              # mood (better|none|worse), sentence, notes
     "The page's first sentence."
     best, mood = max(baselines, key=baselines.get), {'better': 'better', 'worse': 'worse'}.get(against['words'], 'none')
     said = f'{_of100(first["value"])} of 100 crops the memory\'s first hit shows the right kind of {thing} (95 % interval {_of100(first["low"])} to {_of100(first["high"])}), every kind counting the same'
-    guess = f'The best blind baseline ({_BLIND.get(best, best)}) gives {_of100(baselines[best])}'
-    start = {'better': f'For {said}. {guess}.', 'none': f'No better than guessing was shown: for {said}, and {guess[0].lower()}{guess[1:]}.', 'worse': f'Worse than guessing: for {said}. {guess}.'}[mood]
+    guess = f'Without looking ({_BLIND.get(best, best)}) it would be {_of100(baselines[best])}'
+    start = {'better': f'For {said}. {guess}.', 'none': f'No better than guessing was shown: for {said}, against {_of100(baselines[best])} without looking ({_BLIND.get(best, best)}).', 'worse': f'Worse than guessing: for {said}. {guess}.'}[mood]
     note = f'{first["questions"]} crops of photos that the memory has never seen were asked, from {first["groups"]} separate groups of photos.'
     return {'mood': mood, 'sentence': start, 'notes': [note] + ([_FEW] if first['groups'] < 30 else [])}
 
-_BLIND = {'majority': 'always the most frequent kind', 'random': 'by lot', 'histogram': 'colours and edges only'}
+_BLIND = {'majority': 'always the most frequent kind', 'by lot': 'by lot'}
 _FEW = 'That is few: with under 30 groups the interval itself is rough.'
 
 def _of100(share:float)->int: return round(100 * share)
 
 # %% ../nbs/11d_report.ipynb #b51e3ed1
-BLIND = ('majority', 'random')   # systems that never looked
+BLIND = ('majority', 'by lot')   # systems that never looked
+FEW = 10                         # groups of photos under which a figure says little
+
+def blind_level(
+    metrics:pd.DataFrame, # by, of, system, average, measure, value
+)->pd.Series:             # (by, of, average) → recall@1 of the better blind system
+    "What never looking would give."
+    return metrics[metrics.system.isin(BLIND) & (metrics.measure == 'recall@1')].groupby(['by', 'of', 'average']).value.max()
 
 def kind_rows(
-    metrics:pd.DataFrame, # system, average, measure, value, low, high, questions, groups
-    queries:pd.DataFrame, # kind, hit_kinds (list), recall@1
+    metrics:pd.DataFrame, # by, of, system, average, measure, value, low, high, questions, groups
+    queries:pd.DataFrame, # kind, hit_kinds (list)
     ours:str,             # the system that is reported
     memory:pd.Series,     # kind → crops in the memory
 )->list[dict]:            # one a kind, most asked first
     "How each kind fares."
-    mine = metrics[(metrics.system == ours) & metrics.average.str.startswith('kind:')]
-    table = mine.assign(kind=mine.average.str.removeprefix('kind:')).pivot(index='kind', columns='measure', values=['value', 'low', 'high', 'questions', 'groups'])
-    blind = metrics[metrics.system.isin(BLIND) & (metrics.measure == 'recall@1')].groupby('average').value.max()
-    rows = [_kind_row(k, r, blind.get(f'kind:{k}'), queries, int(memory.get(k, 0))) for k, r in table.iterrows()]
+    mine, blind = metrics[(metrics.system == ours) & (metrics.by == 'kind')], blind_level(metrics)
+    wrong = queries.assign(first=[h[0] if len(h) else None for h in queries.hit_kinds]).query('first != kind').groupby('kind')['first'].agg(_most)
+    rows = [{'kind': k, 'memory': int(memory.get(k, 0)), 'mistaken': wrong.get(k, ''), 'baseline': float(blind.get(('kind', k, 'micro'), 0))} | _part(t) for k, t in mine.groupby('of')]
     return sorted(rows, key=lambda r: -r['questions'])
 
-def _kind_row(kind:str, r:pd.Series, baseline:float, queries:pd.DataFrame, memory:int)->dict:
-    first = {n: float(r[n, 'recall@1']) for n in ('value', 'low', 'high')}
-    wrong = [h[0] for h in queries.hit_kinds[queries.kind == kind] if len(h) and h[0] != kind]
-    common = pd.Series(wrong, dtype=object).value_counts()
-    return {'kind': kind, 'questions': int(r['questions', 'recall@1']), 'groups': int(r['groups', 'recall@1']), 'memory': memory, 'first': first, 'baseline': float(baseline),
-            'five': float(r['value', 'recall@5']), 'few': r['groups', 'recall@1'] < 10, 'mistaken': f'{common.index[0]} ({common.iloc[0]})' if len(common) else ''}
+def _part(table:pd.DataFrame)->dict:
+    "First hit and first five of a part of the questions."
+    at = table.set_index('measure')
+    first = at.loc['recall@1']
+    return {'first': {n: float(first[n]) for n in ('value', 'low', 'high')}, 'five': float(at.value['recall@5']), 'questions': int(first.questions), 'groups': int(first.groups), 'few': bool(first.groups < FEW)}
+
+def _most(kinds:pd.Series)->str:
+    counts = kinds.dropna().value_counts()
+    return f'{counts.index[0]} ({counts.iloc[0]})' if len(counts) else ''
 
 # %% ../nbs/11d_report.ipynb #ac7fe735
+def part_tables(
+    metrics:pd.DataFrame, # by, of, system, average, measure, value, low, high, questions, groups
+    ours:str,             # the system that is reported
+)->list[dict]:            # one table a column that questions were parted by
+    "How each zone, severity and size fares."
+    mine, blind = metrics[metrics.system == ours], blind_level(metrics)
+    def row(by, of, t): return {'of': of, 'baseline': float(blind[by, of, 'macro']), 'micro': float(t[(t.average == 'micro') & (t.measure == 'recall@1')].value.iloc[0])} | _part(t[t.average == 'macro'])
+    return [{'by': by, 'name': f'By {by.replace("_", " ")}', 'rows': [row(by, of, t) for of, t in table.groupby('of', sort=False)]} for by, table in mine.groupby('by', sort=False) if by not in ('all', 'kind')]
+
+# %% ../nbs/11d_report.ipynb #5c517eeb
 def figure_rows(
     metrics:pd.DataFrame,     # system, average, measure, value, low, high
     differences:pd.DataFrame, # system, value, low, high, words: ours against it
 )->list[dict]:                # one a system and average, with a cell a measure
     "The table for the engineer."
     against = differences.set_index('system').to_dict('index')
-    def cells(s, a): return metrics[(metrics.system == s) & (metrics.average == a)].set_index('measure').loc[list(MEASURES), ['value', 'low', 'high']].to_dict('records')
+    whole = metrics[metrics.by == 'all']
+    def cells(s, a): return whole[(whole.system == s) & (whole.average == a)].set_index('measure').loc[list(MEASURES), ['value', 'low', 'high']].to_dict('records')
     return [{'system': s, 'average': a, 'cells': cells(s, a), 'against': _with_mood(against.get(s)) if a == 'macro' else None} for s in metrics.system.unique() for a in ('macro', 'micro')]
 
 def _with_mood(difference:dict|None)->dict|None:
     return difference and difference | {'mood': {'better': 'better', 'worse': 'worse'}.get(difference['words'], 'none')}
 
-# %% ../nbs/11d_report.ipynb #5c517eeb
+# %% ../nbs/11d_report.ipynb #75d42c58
 def examples(
-    queries:pd.DataFrame, # crop_id, kind, about, hits, hit_kinds, hit_about, right, scores, first_right
+    queries:pd.DataFrame, # crop_id, kind, voted, confidence, about, hits, hit_kinds, hit_about, right, scores, first_right
     shown:int=5,          # hits a question
     each:int=4,           # questions a part
 )->list[dict]:            # parts of the gallery
-    "Questions worth looking at: right, wrong, and wrong with the highest score."
-    top = np.array([s[0] if len(s) else -1. for s in queries.scores])
-    wrong, right = queries.first_right.ne(1).to_numpy(bool), queries.first_right.eq(1).to_numpy(bool)
-    late = queries.first_right.fillna(10**6).to_numpy(float)
-    picks = [('Surely wrong', 'The first hit looks very much alike, and shows something else. Often the label is to blame.', wrong, -top),
-             ('Found late or never', 'The first right hit comes late, or not at all.', wrong, -late),
-             ('Right', 'One question of each kind, the surest first.', right, -top)]
-    return [{'title': t, 'note': n, 'asked': [_asked(queries.iloc[i], shown) for i in _spread(queries.kind.to_numpy(object), m, key, each)]} for t, n, m, key in picks]
+    "Questions worth looking at: confidently wrong, found late, right."
+    mistaken, found = (queries.voted != queries.kind).to_numpy(bool), queries.first_right.eq(1).fillna(False).to_numpy(bool)
+    sure, late = queries.confidence.to_numpy(float), queries.first_right.fillna(10**6).to_numpy(float)
+    picks = [('Confidently wrong', 'The neighbours agree, and say something else than the label. Sometimes the label is to blame.', mistaken, -sure),
+             ('Found late or never', 'The first right hit comes late, or not at all.', ~found, -late), ('Right', 'The surest of each kind.', found & ~mistaken, -sure)]
+    return [{'title': t, 'note': n, 'asked': [asked_row(queries.iloc[i], shown) for i in _spread(queries.kind.to_numpy(object), m, key, each)]} for t, n, m, key in picks]
 
 def _spread(kinds:np.ndarray, mask:np.ndarray, key:np.ndarray, each:int)->list[int]:
     "The first by key, kinds in turn, so that one kind doesn't fill the gallery."
     order = pd.DataFrame({'i': np.flatnonzero(mask), 'kind': kinds[mask], 'key': key[mask]}).sort_values('key', kind='stable')
     return order.assign(turn=order.groupby('kind').cumcount()).sort_values(['turn', 'key'], kind='stable').i.head(each).tolist()
 
-def _asked(q:pd.Series, shown:int)->dict:
+def asked_row(q:pd.Series, shown:int=5)->dict:
+    "A question and its hits, as the page shows them."
     hits = [{'crop_id': c, 'kind': k, 'right': bool(r), 'score': float(s), 'about': a} for c, k, r, s, a in zip(q.hits, q.hit_kinds, q.right, q.scores, q.hit_about)]
     return {'crop_id': q.crop_id, 'kind': q.kind, 'about': q.about, 'hits': hits[:shown]}
 
 # %% ../nbs/11d_report.ipynb #d15cc6f3
-SECTIONS = {'glance': 'At a glance', 'kinds': 'Kind by kind', 'examples': 'Questions and their hits', 'photos': 'How photos were cut', 'figures': 'All figures, with baselines',
+SECTIONS = {'glance': 'At a glance', 'against': 'Compared with another run', 'kinds': 'Kind by kind', 'examples': 'Questions and their hits', 'vote': 'What the neighbours vote for', 'parts': 'By place, severity and size',
+            'photos': 'How photos were cut', 'doubts': 'Labels to doubt', 'figures': 'All figures, with baselines', 'reference': 'Figures of the reference designs', 'arms': 'With and without retrieval', 'map': 'Map of the vectors',
             'trust': 'Why the figures can be trusted', 'rejected': 'What was left out, and why', 'made': 'How it was made'}
+ALWAYS = ('rejected',)   # an empty list is news here; elsewhere a section without content is left out
 
 def _templates()->Path: return Path(__file__).parent/'templates' if '__file__' in globals() else Path('../mmrag_nb/templates')
 
@@ -137,8 +159,9 @@ def render(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     env = Environment(loader=FileSystemLoader(_templates()), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters['said'] = lambda name: str(name).replace('_', ' ')
     css = env.loader.get_source(env, 'report.css')[0]
-    nav = [(i, name) for i, name in SECTIONS.items() if i in NEEDED or page.get(_CONTENT.get(i, i))]
+    nav = [(i, name) for i, name in SECTIONS.items() if i in ALWAYS or page.get(_CONTENT.get(i, i))]
     return env.get_template('report.html').render(page=plain(page), css=Markup(css), nav=nav, pictures=pictures or {}, shots=shots or {})
 
-NEEDED, _CONTENT = ('trust', 'rejected', 'made'), {'glance': 'cards', 'trust': 'certificate', 'made': 'stages'}
+_CONTENT = {'glance': 'cards', 'trust': 'certificate', 'made': 'stages'}
