@@ -18,8 +18,8 @@ from .domain import Domain, Term, load_domain, near
 from .words import Word, fold, is_typo, words
 
 # %% auto #0
-__all__ = ['PLACES', 'Sense', 'kinds_of', 'Found', 'Match', 'Taxonomy', 'mend', 'find', 'meanings', 'with_trait', 'normalize',
-           'nearest', 'coverage', 'to_vocabulary', 'from_vocabulary', 'place_of', 'part_of']
+__all__ = ['PLACES', 'Sense', 'kinds_of', 'Found', 'Match', 'Taxonomy', 'with_trait', 'places', 'mend', 'find', 'meanings',
+           'normalize', 'nearest', 'coverage', 'to_vocabulary', 'from_vocabulary', 'place_of', 'part_of']
 
 # %% ../nbs/04_taxonomy.ipynb #a36ebab7
 class Sense(NamedTuple):
@@ -33,13 +33,15 @@ def _texts(domain:Domain, kinds:dict[str, Term])->Iterable[tuple[Sense, Iterable
     "Every sense with the texts for it."
     for what, terms in {**domain.terms(), 'kind': kinds}.items():
         for name, t in terms.items(): yield Sense(what, name), [name, *_flat(t.words), *t.plural.values()]
-    for v in domain.vocabularies.values():
-        for name, (word, _) in v.kinds.items(): yield Sense('kind', name), [word]
     for name, f in domain.fields.items(): yield Sense('field', name), [name, *_flat(f.words)]
     for name, w in domain.traits.items(): yield Sense('trait', name), _flat(w)
     for name, w in domain.lexicon: yield Sense('place', name) if name in PLACES else Sense(name, ''), _flat(w)
     yield Sense('found', ''), domain.finding.values()
     yield Sense('filler', ''), domain.subject.values()
+
+def _others(domain:Domain)->list[tuple[str, str]]:
+    "Words of the other vocabularies, the surest first; they count where the domain itself has no such word."
+    return [(k, w) for v in domain.vocabularies.values() for k, (w, _) in sorted(v.kinds.items(), key=lambda kwc: -kwc[1][1])]
 
 PLACES = ('top', 'center', 'bottom')
 
@@ -97,19 +99,50 @@ class Taxonomy:
         self.terms = {**self.domain.terms(), 'kind': self.kinds}
         self.raw = _raw(self.domain, self.kinds)
         self.glue = {w.stem for ws in self.domain.lexicon.glue.values() for t in ws for w in words(t)}
-        self.senses = self._index()
+        self.senses, self.corners = self._index()
         self.known = {s for k in self.senses for s in k} | self.glue
         self.longest = max(map(len, self.senses))
         self._seen, self._mended = {}, {}
 
-    def _index(self)->dict[tuple, tuple[Sense, ...]]:
+    def _index(self)->tuple[dict[tuple, tuple[Sense, ...]], dict[frozenset, tuple[Sense, ...]]]:
+        "Phrases, and apart from them what nothing but traits name: front left."
         index = {}
         for sense, texts in _texts(self.domain, self.kinds):
             for t in texts: index.setdefault(self._stems(words(t)), {})[sense] = None
-        return {k: tuple(v) for k, v in index.items() if k}
+        for name, word in _others(self.domain):
+            if (k := self._stems(words(word))) not in index: index[k] = {Sense('kind', name): None}
+        corners = {k: frozenset(sum(ts, [])) for k in index if len(k) > 1 and all(ts := [_traits(index, s) for s in k])}
+        phrases = {k: tuple(v) for k, v in index.items() if k and k not in corners and not _composed(self.terms, index, k)}
+        return phrases, {c: tuple(index[k]) for k, c in corners.items()}
 
     def _stems(self, ws:list[Word])->tuple:
         return _key(w.stem for w in ws if w.stem not in self.glue or len(ws) == 1)
+
+# %% ../nbs/04_taxonomy.ipynb #7785fb9e
+def with_trait(
+    terms:dict[str, Term],   # canonical name → term
+    traits:Iterable[str],    # left, deep …
+)->list[str]:                # names of those that have one of them
+    "Terms by trait."
+    return [n for n, t in terms.items() if set(t.traits) & set(traits)]
+
+def _traits(index:dict, stem:str)->list[str]: return [x.name for x in index.get((stem,), ()) if x.what == 'trait']
+
+def _composed(terms:dict, index:dict, key:tuple)->bool:
+    "Does the key say no more than its parts do, a term and traits?"
+    traits = [t for s in key if (t := _traits(index, s))]
+    head = index.get(_key(s for s in key if not _traits(index, s)), {})
+    if not traits or not head: return False
+    def narrowed(what): return {x.name for x in head if x.what == what and all(x.name in with_trait(terms[what], ts) for ts in traits)}
+    return all(x.what in terms and narrowed(x.what) == {y.name for y in index[key] if y.what == x.what} for x in index[key])
+
+# %% ../nbs/04_taxonomy.ipynb #39cd7bed
+def places(
+    domain:Domain,
+)->list[tuple]:   # (field, value, place, part); place and part are None where a value has none
+    "All places that the domain can name."
+    values = [(f, v) for f, spec in domain.fields.items() for v in spec.values.values()]
+    return [(f, v.name, place, part) for f, v in values for place, part in (v.parts or {None: None}).items()]
 
 # %% ../nbs/04_taxonomy.ipynb #79c224be
 def mend(
@@ -182,19 +215,22 @@ def _meanings(taxonomy:Taxonomy, text:str, whats:list[str])->tuple[str, list[str
     return '', [], 0.
 
 # %% ../nbs/04_taxonomy.ipynb #d178bba1
-def with_trait(
-    taxonomy:Taxonomy,
-    what:str,                # kind, a field, area …
-    traits:Iterable[str],    # left, deep …
-)->list[str]:                # names of the terms that have one of them
-    "Terms by trait."
-    return [n for n, t in taxonomy.terms[what].items() if set(t.traits) & set(traits)]
-
 def _common_names(taxonomy:Taxonomy, found:list[Found], what:str, alone:bool)->list[str]:
     "Terms that all phrases agree on. Traits narrow a term; `alone` they will do as well."
-    if not alone and not any(f.names(what) for f in found): return []
-    options = [{*f.names(what), *with_trait(taxonomy, what, f.names('trait'))} for f in found if not f.names('field')]
+    if corner := _corner(taxonomy, found): return [s.name for s in corner if s.what == what]
+    if what == 'part' and any(f.means('part', 'place') for f in found): options = [{r[3] for r in places(taxonomy.domain) if _selects(taxonomy, f, r)} for f in found]
+    elif not alone and not any(f.names(what) for f in found): return []
+    else: options = [{*f.names(what), *with_trait(taxonomy.terms[what], f.names('trait'))} for f in found if not f.names('field')]
     return [n for n in taxonomy.terms[what] if options and all(n in o for o in options)]
+
+def _corner(taxonomy:Taxonomy, found:list[Found])->tuple[Sense, ...]:
+    "What traits name with nothing beside them."
+    return taxonomy.corners.get(frozenset(t for f in found for t in f.names('trait')), ()) if all(f.names('trait') for f in found) else ()
+
+def _selects(taxonomy:Taxonomy, f:Found, row:tuple)->bool:
+    "Does a phrase speak of a row of the table of places?"
+    field, value, place, part = row
+    return part in f.names('part') or place in f.names('place') or value in f.names(field) or value in with_trait(taxonomy.terms[field], f.names('trait'))
 
 # %% ../nbs/04_taxonomy.ipynb #7ff44e8f
 def normalize(
