@@ -18,9 +18,10 @@ from .core import MmragError, Reject, UsageError
 from .domain import Domain
 
 # %% auto #0
-__all__ = ['SHARES', 'FARTHEST', 'TURN', 'LEAST_AREA', 'REGION_COLUMNS', 'Shape', 'Sheet', 'Bad', 'ring', 'box_ring',
-           'circle_ring', 'frame', 'to_polygons', 'move', 'mend', 'clip', 'check_outlines', 'snake', 'kind_of_word',
-           'kinds_of_labels', 'size_classes', 'severities_of', 'fit_sheet', 'make_regions']
+__all__ = ['SHARES', 'FARTHEST', 'MOST_RUNS', 'TURN', 'LEAST_AREA', 'REGION_COLUMNS', 'Shape', 'Sheet', 'Bad', 'ring', 'box_ring',
+           'circle_ring', 'polygon_of_runs', 'runs_of', 'frame', 'to_polygons', 'move', 'mend', 'clip',
+           'check_outlines', 'snake', 'kind_of_word', 'kinds_of_labels', 'size_classes', 'severities_of', 'fit_sheet',
+           'make_regions']
 
 # %% ../nbs/01a_regions.ipynb #861daf18
 class Shape(NamedTuple):
@@ -84,6 +85,36 @@ def circle_ring(
     turn = np.arange(n)*2*np.pi/n
     r = np.hypot(*(a[1] - a[0])) * np.sqrt(2*np.pi/n/np.sin(2*np.pi/n))
     return a[0] + r*np.stack([np.cos(turn), np.sin(turn)], 1)
+
+# %% ../nbs/01a_regions.ipynb #8a929e1b
+MOST_RUNS = 100_000   # a mask with more is noise
+
+def polygon_of_runs(
+    counts,           # run lengths down the columns, background first
+    size,             # height, width
+)->shapely.Geometry:  # (multi)polygon along the pixels' edges
+    "A mask's outline without painting the mask."
+    try: runs, (h, w) = np.array(counts, dtype=np.int64), map(int, size)
+    except (TypeError, ValueError, OverflowError) as e: raise Bad('bad_mask', 'has runs or a size that are no numbers') from e
+    if runs.ndim != 1 or len(runs) > MOST_RUNS: raise Bad('bad_mask', f'has no list of at most {MOST_RUNS} runs')
+    if min(w, h) < 1 or max(w, h) > 10**6 or (runs < 0).any() or (runs > w*h).any() or runs.sum() > w*h: raise Bad('bad_mask', f'has runs that do not fit its size {w} x {h}')
+    ends = np.cumsum(runs)
+    s, e = (ends - runs)[1::2], ends[1::2]
+    return shapely.union_all(_run_boxes(s[e > s], e[e > s], h))
+
+def _run_boxes(s:np.ndarray, e:np.ndarray, h:int)->np.ndarray:
+    "Boxes of runs [s, e): the first column's part, whole columns, the last column's part."
+    c0, c1, y0, y1 = s//h, (e - 1)//h, s % h, (e - 1) % h + 1
+    one, more = c0 == c1, c1 > c0 + 1
+    first = shapely.box(c0, y0, c0 + 1, np.where(one, y1, h))
+    return np.concatenate([first, shapely.box(c0[more] + 1, 0, c1[more], h), shapely.box(c1[~one], 0, c1[~one] + 1, y1[~one])])
+
+def runs_of(
+    mask:np.ndarray,  # bool (h,w)
+)->list[int]:         # run lengths down the columns, background first
+    "A painted mask as runs."
+    flat = np.r_[False, mask.T.ravel(), False]
+    return np.diff(np.r_[0, np.flatnonzero(flat[1:] != flat[:-1]), mask.size]).tolist()
 
 # %% ../nbs/01a_regions.ipynb #9c1ad69c
 TURN = {  # (a, b, c, d, e, f): x' = a·x + b·y + c,  y' = d·x + e·y + f, in shares of width and height
