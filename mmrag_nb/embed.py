@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import MmragError, UsageError
-from .domain import Domain, Embedding, near, parse_domain
+from .core import MmragError, UsageError, digest
+from .domain import Domain, Embedding, near
 from .encoder import Encoder, Histogram
-from .towers import Tower, tower_fingerprint
+from .fusion import Fused, Patches, fused_fingerprint, patches_fingerprint
+from .sentences import Sentences, minilm, sentences_fingerprint
+from .towers import Tower, check_folder, tower_fingerprint
+from .vision_language import VLEmbedder, VisionTower, embedder_fingerprint, visual_fingerprint
 
 # %% auto #0
-__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'open_encoder', 'fingerprint_of', 'domain_encoder']
+__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'kind_of', 'open_encoder', 'check_settings', 'find_reader',
+           'fingerprint_of', 'joint_fingerprint', 'domain_encoder']
 
 # %% ../nbs/07_embedding.ipynb #ac3b2ffd
 @dataclass(frozen=True)
@@ -117,22 +121,75 @@ def _instead(repo:str)->str:
     return f' Without: "{found[0]}" ({CHECKPOINTS[found[0]].id}) is open and the nearest.' if found else ''
 
 # %% ../nbs/07_embedding.ipynb #a6488d31
+def kind_of(
+    folder:Path, # of a checkpoint
+)->str:          # tower, visual, embedder or sentences
+    "How a checkpoint is opened."
+    cfg, modules = check_folder(folder), (Path(folder)/'modules.json').exists()
+    if 'vision_config' in cfg and str(cfg.get('model_type')).startswith(('qwen2_vl', 'qwen2_5_vl', 'qwen3_vl')): return 'embedder' if modules else 'visual'
+    return 'sentences' if modules and 'vision_config' not in cfg else 'tower'
+
+_OPEN = {'tower': Tower, 'visual': VisionTower, 'embedder': VLEmbedder}
+_PRINT = {'tower': tower_fingerprint, 'visual': visual_fingerprint, 'embedder': lambda folder, settings: embedder_fingerprint(folder)}
+
+def _seer(source:str, settings:Embedding, device:str|None)->Encoder:
+    "The encoder of pixels."
+    if source == 'histogram': return Histogram()
+    folder = find_checkpoint(source)
+    kind = _family(source, folder)
+    if kind == 'sentences': raise UsageError(f'encoder "{source}": reads words only. Name an encoder of pictures, and this one as embedding.text_encoder with fusion: concat.')
+    return _OPEN[kind](folder, settings, device, name=source)
+
+def _family(source:str, folder:Path)->str:
+    family = CHECKPOINTS[source].family if source in CHECKPOINTS else ''
+    return {'qwen3-vl': 'visual', 'qwen3-vl-embedding': 'embedder'}.get(family) or kind_of(folder)
+
+# %% ../nbs/07_embedding.ipynb #2f56106e
 def open_encoder(
     source:str|Path,                # histogram, embedded, a name of `CHECKPOINTS`, a Hugging Face id, or a folder
     settings:Embedding=Embedding(), # pooling, precision, batch, fusion: a domain's `embedding`
     device:str|None=None,           # cpu, cuda, cuda:1; None: what there is
 )->Encoder:
     "Open an encoder."
-    if str(source) == 'histogram': return Histogram()
-    return Tower(find_checkpoint(source), settings, device, name=str(source))
+    check_settings(settings)
+    encoder = _seer(str(source), settings, device)
+    if settings.fusion == 'joint':
+        if not encoder.joint: raise UsageError(f'embedding.fusion "joint": {source} does not take picture and words together; Qwen3-VL-Embedding does. Others: average, weighted, concat.')
+        encoder.uses_text = True
+        encoder.fingerprint = joint_fingerprint(encoder.fingerprint)
+    elif settings.fusion != 'image': encoder = Fused(encoder, _reader(settings, device) or encoder, settings.fusion, settings.alpha)
+    return Patches(encoder) if settings.patches else encoder
 
+def check_settings(settings:Embedding):
+    "Settings that would do nothing are errors."
+    if settings.text_encoder and settings.fusion != 'concat':
+        raise UsageError(f'embedding.text_encoder "{settings.text_encoder}" lives in a space of its own: it needs fusion: concat (it is {settings.fusion}).')
+
+def _reader(settings:Embedding, device:str|None)->Encoder|None:
+    return Sentences(find_reader(settings.text_encoder), device, name=settings.text_encoder) if settings.text_encoder else None
+
+def find_reader(source:str)->Path:
+    "The folder of a sentence encoder: minilm, a Hugging Face id, or a folder."
+    return minilm() if source == 'minilm' else find_checkpoint(source)
+
+# %% ../nbs/07_embedding.ipynb #4a773063
 def fingerprint_of(
     source:str|Path,                # as for `open_encoder`
     settings:Embedding=Embedding(), # a domain's `embedding`
 )->str:                             # the fingerprint that the opened encoder would have
-    "A fingerprint without loading the model: to ask whether vectors are up to date takes no torch."
-    if str(source) == 'histogram': return Histogram.fingerprint
-    return tower_fingerprint(find_checkpoint(source), settings)
+    "A fingerprint without loading the model."
+    check_settings(settings)
+    seer = Histogram.fingerprint if str(source) == 'histogram' else _of_folder(str(source), settings)
+    reader = sentences_fingerprint(find_reader(settings.text_encoder)) if settings.text_encoder else seer
+    if settings.fusion == 'joint': seer = joint_fingerprint(seer)
+    elif settings.fusion != 'image': seer = fused_fingerprint(seer, reader, settings.fusion, settings.alpha)
+    return patches_fingerprint(seer) if settings.patches else seer
+
+def _of_folder(source:str, settings:Embedding)->str:
+    folder = find_checkpoint(source)
+    return _PRINT[_family(source, folder)](folder, settings)
+
+def joint_fingerprint(embedder:str)->str: return digest(['joint', 1, embedder])
 
 def domain_encoder(
     domain:Domain,

@@ -206,8 +206,8 @@ def prepared_batch(
 )->Batch:
     "Prepare crops together; when that fails, find which of them it is and leave out those."
     rows, images = [r for r, _ in crops], [im for _, im in crops]
-    masks = masks_for(work, rows, images)
-    try: return replace(batch, rows=rows, prepared=encoder.prepare(images, masks) if rows else None)
+    masks, texts = masks_for(work, rows, images), [work.texts[rows].tolist()] if encoder.joint and encoder.uses_text else []
+    try: return replace(batch, rows=rows, prepared=encoder.prepare(images, masks, *texts) if rows else None)
     except (MmragError, ValueError, RuntimeError) as e:
         if len(rows) == 1: return replace(batch, rejected=batch.rejected + [Reject(work.crops.crop_id.iloc[rows[0]], 'not_prepared', str(e))])
     alone = [prepared_batch(work, encoder, [c], Batch(batch.chunk, [], None, [], 0, False)) for c in crops]
@@ -239,7 +239,7 @@ def finished(work:Work, encoder:Encoder, rows:list[int], seen:list[np.ndarray], 
     "Unit rows of a chunk; a row without direction stops the run with the crop's name."
     if not rows: return Chunk(work.keys[:0], np.zeros((0, encoder.dim), np.float32), rejected)
     seen, rows = np.concatenate(seen), np.array(rows)
-    words = word_vectors(encoder, work.texts[rows]) if encoder.uses_text else None
+    words = word_vectors(encoder, work.texts[rows]) if encoder.uses_text and not encoder.joint else None
     for what in (seen, words):
         bad = [] if what is None else broken(what)
         if len(bad):

@@ -58,17 +58,19 @@ class Encoder:
     has_text:bool = False     # can `text` be called
     uses_masks:bool = False   # does a mask change `image`
     uses_text:bool = False    # do stored vectors hold the crop's text
+    joint:bool = False        # words go into the model with the pixels: `prepare` takes them
     batch:int = 16            # pictures in one forward pass
     dtype:str = 'float32'     # numbers the model computes in
 
-    def prepare(self, images:list, masks:list): raise NotImplementedError
+    def prepare(self, images:list, masks:list, texts:list|None=None): raise NotImplementedError
     def forward(self, prepared)->np.ndarray: raise NotImplementedError
     def words(self, texts:list[str])->np.ndarray: raise UsageError(f'{self.name}: sees pictures only, it has no text side. Encoders with one: embedded, metaclip-2-s16, clip-b32.')
     def finish(self, seen:np.ndarray, words:np.ndarray|None=None)->np.ndarray: return unit(seen) if words is None else unit(unit(seen) + words)
 
     def image(self, images:list, masks:list|None=None)->np.ndarray: return self.finish(look(self, images, masks))
     def text(self, texts:list[str])->np.ndarray: return self.words(texts)
-    def pair(self, images:list, texts:list[str], masks:list|None=None)->np.ndarray: return self.finish(look(self, images, masks), self.words(texts))
+    def pair(self, images:list, texts:list[str], masks:list|None=None)->np.ndarray:
+        return self.finish(look(self, images, masks, texts)) if self.joint else self.finish(look(self, images, masks), self.words(texts))
     def __repr__(self): return f'{type(self).__name__}({self.name}, {self.dim}-d{", text" if self.has_text else ""}, {self.fingerprint[:8]})'
 
 # %% ../nbs/07a_encoder.ipynb #df5ba56a
@@ -76,10 +78,12 @@ def look(
     encoder:Encoder,              # any
     images:list[np.ndarray],      # uint8 (h,w,3)
     masks:list|None=None,         # bool (h,w) or None for each
+    texts:list[str]|None=None,    # words for each, where the model takes both together
 )->np.ndarray:                    # (n,d'), as it leaves the model
     "Check, then prepare and forward batch by batch."
     masks, b = check_images(images, masks), encoder.batch
-    parts = [encoder.forward(encoder.prepare(images[i:i+b], masks[i:i+b])) for i in range(0, len(images), b)]
+    if texts is not None and len(texts) != len(images): raise UsageError(f'{len(images)} pictures came with {len(texts)} texts.')
+    parts = [encoder.forward(encoder.prepare(images[i:i+b], masks[i:i+b], *([texts[i:i+b]] if texts else []))) for i in range(0, len(images), b)]
     return np.concatenate(parts) if parts else np.zeros((0, encoder.dim), np.float32)
 
 # %% ../nbs/07a_encoder.ipynb #950d4737
@@ -125,5 +129,5 @@ class Histogram(Encoder):
     name, dim = 'histogram', 6**3 + 324 + 59
     fingerprint = digest(['histogram', 1, 'lab6+hog64+lbp59'])
 
-    def prepare(self, images, masks): return images
+    def prepare(self, images, masks, texts=None): return images
     def forward(self, prepared)->np.ndarray: return np.stack([describe(im) for im in prepared])

@@ -190,7 +190,7 @@ class Tower(Encoder):
         self.fingerprint = tower_fingerprint(self.folder, settings)
         self.dim = self.image([np.full((64, 64, 3), 127, np.uint8)]).shape[1]   # also proves that a forward pass works
 
-    def prepare(self, images, masks): return prepare(self.recipe, images, masks if self.uses_masks else None)
+    def prepare(self, images, masks, texts=None): return prepare(self.recipe, images, masks if self.uses_masks else None)
     def forward(self, prepared)->np.ndarray: return forward(self, prepared)
     def words(self, texts)->np.ndarray: return encode_texts(self, texts) if self.has_text else super().words(texts)
 
@@ -255,11 +255,12 @@ def patch_weights(prepared:Prepared):
 
 # %% ../nbs/07c_towers.ipynb #1d7181e5
 def forward(
-    tower:Tower,
-    prepared:Prepared,
+    tower:Encoder,
+    prepared:Prepared, # or anything with `n` and `split`
+    once=None,         # one forward pass; `run` when None
 )->np.ndarray:         # float32 (n,d), not scaled
     "Forward pass that halves its batch when memory runs out."
-    try: return run(tower, prepared)
+    try: return (once or run)(tower, prepared)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e): raise
         if prepared.n < 2: raise MmragError(f'{tower.name}: not even one picture fits into the memory of {tower.device}. A smaller model, or device "cpu"?') from e
@@ -267,7 +268,7 @@ def forward(
     if half < tower.batch:
         tower.batch = half
         warnings.warn(f'{tower.name}: memory of {tower.device} is short, going on with batches of {half}.')
-    return np.concatenate([forward(tower, p) for p in prepared.split(half)])
+    return np.concatenate([forward(tower, p, once) for p in prepared.split(half)])
 
 def out_of_memory(e:BaseException)->bool:
     "Is this what torch raises when memory runs out, on any device?"
