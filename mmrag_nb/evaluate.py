@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .against import against_rows
+from .asking import honest_vectors, knows, ordered, run_baseline, run_queries
 from .classification import VOTERS, Votes, vote_figures, votes
 from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, plain, run_stage
 from .domain import Domain, near
@@ -26,7 +27,7 @@ from .report import BLIND, asked_row, blind_level, examples, figure_rows, headli
 
 # %% auto #0
 __all__ = ['OURS', 'LOTS', 'PARTS', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'check_gates', 'page_of',
-           'with_about', 'run_baseline', 'baseline_vectors', 'run_evaluate', 'verified', 'checked', 'arms']
+           'with_about', 'run_evaluate', 'material', 'verified', 'checked', 'arms']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -179,62 +180,49 @@ def _doubts(vectors:np.ndarray, ev:Evaluation, shown:int=8)->list[dict]:
     return [asked_row(q) | {'suggested': s, 'doubt': float(d)} for (_, q), s, d in zip(table.iterrows(), found.suggested, found.doubt)]
 
 # %% ../nbs/11_evaluation.ipynb #283530c3
-def run_baseline(
-    data:Path,      # folder of photos
-    out:Path,       # folder of the stages
-    workers:int=0,  # processes that decode photos
-)->Path:            # out/baseline: rows.parquet, vectors.npy
-    "Describe every crop by colours, edges and texture."
-    out = Path(out)
-    return run_stage(out/'baseline', [out/'crops', out/'photos'], {'encoder': 'histogram'}, lambda: _describe(Path(data), out, workers))
-
-def _describe(data:Path, out:Path, workers:int)->Made:
-    from mmrag_nb.encoder import Histogram
-    from mmrag_nb.pixels import cut
-    crops, encoder, rejected = load(out/'crops', 'crops'), Histogram(), []
-    parts = [([i for i, _ in images], encoder.image([im for _, im in images])) for _, images in cut(crops, load(out/'photos', 'photos'), data, workers) if images]
-    order = [i for at, _ in parts for i in at]
-    return Made(tables={'rows': crops.iloc[order][['crop_id']].reset_index(drop=True)}, arrays={'vectors': np.concatenate([v for _, v in parts])}, counts={'crops': len(order)}, rejected=rejected)
-
-def baseline_vectors(
-    rows:pd.DataFrame, # crop_id
-    out:Path,          # folder of the stages
-)->dict[str, np.ndarray]: # histogram: float32 (n,d), or nothing when not every row has one
-    "The baseline's vectors in the order of the rows."
-    if not (Path(out)/'baseline'/'manifest.json').exists(): return {}
-    at = pd.Series(range(len(t := load(Path(out)/'baseline', 'rows'))), index=t.crop_id).reindex(rows.crop_id)
-    return {} if at.isna().any() else {'histogram': np.asarray(load_array(Path(out)/'baseline', 'vectors'))[at.astype(int)]}
-
-# %% ../nbs/11_evaluation.ipynb #743dca72
 def run_evaluate(
     domain:Domain,     # what the photos are about
     data:Path|None,    # folder of photos; None: no pictures, no histogram baseline
     out:Path,          # folder of the stages
-    workers:int=0,     # processes that decode photos for the baseline
+    workers:int=0,     # processes that decode photos
     against:Path=None, # folder of another run's stages to compare with
 )->Path:               # out/evaluate
     "Evaluate a run and write its report."
     out = Path(out)
-    baseline = [run_baseline(data, out, workers)] if data else []
+    asked = {'baseline': run_baseline(data, out, workers) if data else None, 'queries': run_queries(domain, data, out, workers)}
     index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
-    inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *baseline]
+    inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values())]
     other = manifest(Path(against)/'evaluate')['files']['queries.parquet']['sha256'] if against else None
     settings = {'domain': domain.model_dump(mode='json', include={'name', 'title', 'finding', 'filters', 'split'}), 'pictures': data is not None, 'against': other}
-    return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, against))
+    return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, asked, against))
 
-def _make(domain:Domain, data:Path|None, out:Path, against:Path|None)->Made:
+def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None)->Made:
     certificate = verified(domain, out)
-    rows, left = usable(crop_rows(out))
-    vectors = np.asarray(load_array(out/'embed', 'vectors'))[rows.index]
-    ev = evaluate(vectors, refuse_leaks(rows, str(out)), baseline_vectors(rows, out))
+    rows, vectors, others, left = material(out, asked)
+    ev = evaluate(vectors, refuse_leaks(rows, str(out)), others)
     queries = question_table(ev)
-    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev), 'arms': arms(ev), 'against': _against(queries, against)}
+    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms(ev), 'against': _against(queries, against)}
     pictures, shots = (pictures_of(page, out, data), shots_of(page, out, data)) if data else ({}, {})
     files = {'report.html': render(page, pictures, shots), 'report.json': json.dumps(plain(page), indent=1, ensure_ascii=False)}
     counts = {'questions': len(queries), 'memory': len(ev.task.memory), 'groups': page['groups'], 'headline': page['headline']['sentence']}
     return Made(tables={'metrics': ev.metrics, 'queries': queries}, files=files, rejected=left, counts=counts)
 
-# %% ../nbs/11_evaluation.ipynb #e2f22d0a
+# %% ../nbs/11_evaluation.ipynb #615bd200
+def material(
+    out:Path,   # folder of the stages
+    asked:dict, # folders of baseline and queries, or None
+)->tuple[pd.DataFrame, np.ndarray, dict, list[Reject]]: # rows (index: position in the embed stage), their vectors, other systems' vectors, what was left out
+    "What is evaluated: labelled rows, vectors that know no more than they may, and what to compare with."
+    rows, left = usable(crop_rows(out))
+    stored = np.asarray(load_array(out/'embed', 'vectors'))[rows.index]
+    vectors = honest_vectors(rows, stored, asked['queries'])
+    others = {} if asked['baseline'] is None else {'histogram': ordered(asked['baseline'], rows.crop_id)}
+    if asked['queries'] and not knows(manifest(out/'embed')['settings']['embedding']).words: others['outline given'] = stored
+    whole = np.isfinite(vectors).all(axis=1) & np.all([np.isfinite(v).all(axis=1) for v in others.values()] or [True], axis=0)
+    left += [Reject(c, 'unreadable', 'not read again for the evaluation') for c in rows.crop_id[~whole]]
+    return rows[whole], vectors[whole], {n: v[whole] for n, v in others.items()}, left
+
+# %% ../nbs/11_evaluation.ipynb #95726759
 def verified(
     domain:Domain, # as it was split
     out:Path,      # folder of the stages
@@ -247,11 +235,13 @@ def verified(
     return [{'check': 'Split verified anew', 'ok': True, 'found': f'{c["photos"].get("train", 0)} photos train, {c["photos"].get("test", 0)} test; groups on both sides {both["groups"]}, same files {both["files"]}, near-duplicates {"not looked for" if both["near_duplicates"] is None else both["near_duplicates"]}'},
             {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, check_index(out)]
 
-def checked(ev:Evaluation)->list[dict]:
+def checked(ev:Evaluation, queries:Path|None)->list[dict]:
     "What the evaluation itself made sure of."
     n, found = dict(list(ev.rows.groupby('side'))), leaks(ev.rows)
     sizes = '; '.join(f'{s}: {len(t)} crops of {t.photo_id.nunique()} photos' for s, t in n.items())
-    return [{'check': 'Test asks, train answers', 'ok': True, 'found': sizes}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
+    asked = 'their stored vectors, made from pixels alone' if queries is None else 'pixels alone, embedded anew: the stored vectors also know words or outlines that come from the labels'
+    return [{'check': 'Test asks, train answers', 'ok': True, 'found': sizes}, {'check': 'Questions ask with', 'ok': True, 'found': asked},
+            {'check': 'What is measured', 'ok': True, 'found': 'whether damage is named rightly once somebody points at it: the test crops were cut around outlines that people drew'}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
             {'check': 'Intervals', 'ok': True, 'found': f'95 %, bootstrap over {len(ev.draws.groups)} groups of photos, {len(ev.draws.counts)} draws, seed 0'}]
 
 def arms(ev:Evaluation)->list[dict]:
