@@ -25,6 +25,7 @@ def common(
     groups = new.drop_duplicates('photo_id').set_index('photo_id').group
     return tuple(t[t.photo_id.isin(photos)].assign(group=lambda t: t.photo_id.map(groups).astype(str)).reset_index(drop=True) for t in (new, old))
 
+# %% ../nbs/11g_against.ipynb #8b581eb7
 def compare(
     new:pd.DataFrame,  # questions of one run
     old:pd.DataFrame,  # questions of another
@@ -49,6 +50,7 @@ def changed_photos(
     table = table.assign(change=table.new - table.old).reset_index()
     return table[table.change != 0].sort_values(['change', 'photo_id'], ascending=[False, True]).reset_index(drop=True)
 
+# %% ../nbs/11g_against.ipynb #2d6fa703
 def against_rows(
     new:pd.DataFrame,  # questions of one run
     old:pd.DataFrame,  # questions of another

@@ -49,6 +49,7 @@ def describe(
     if not found: raise MmragError(f'{data}: not one crop could be read. Is this the folder that the run was made from?')
     return Made(tables={'rows': crops.iloc[at][['crop_id']].reset_index(drop=True)}, arrays={'vectors': np.concatenate(found).astype(np.float32)}, rejected=rejected, counts={'crops': len(at)})
 
+# %% ../nbs/11h_asking.ipynb #066ec5a1
 def run_baseline(
     data:Path,      # folder of photos
     out:Path,       # folder of the stages
@@ -59,6 +60,7 @@ def run_baseline(
     out = Path(out)
     return run_stage(out/'baseline', [out/'crops', out/'photos'], {'encoder': Histogram.fingerprint}, lambda: describe(load(out/'crops', 'crops'), Histogram(), data, out, workers))
 
+# %% ../nbs/11h_asking.ipynb #d9f75fd0
 def run_queries(
     domain:Domain,  # its encoder
     data:Path,      # folder of photos

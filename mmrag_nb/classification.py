@@ -29,6 +29,7 @@ class Votes:
     confidence: np.ndarray   # float64 (q,), share of the vote for it
     damaged: np.ndarray      # float64 (q,), share of the vote for any damage
 
+# %% ../nbs/11b_classification.ipynb #54948bf7
 def votes(
     task:Task,          # who asked
     ranking:Ranking,    # what came back
@@ -43,6 +44,7 @@ def votes(
     some = shares.any(axis=1)
     return Votes(tuple(kinds), shares, np.where(some, np.array(kinds, object)[best], ''), np.take_along_axis(shares, best[:, None], 1)[:, 0], damaged)
 
+# %% ../nbs/11b_classification.ipynb #feeef891
 def _shares(task:Task, ranking:Ranking, kinds:list[str], voters:int)->np.ndarray:
     rows = ranking.rows[:, :voters]
     w = vote_weights(np.where(rows >= 0, ranking.scores[:, :voters], np.nan))
@@ -59,6 +61,7 @@ def _choose(shares:np.ndarray, kinds:list[str], damaged:np.ndarray)->np.ndarray:
     others = np.where(np.arange(len(kinds)) == c, -1, shares)
     return np.where(damaged >= .5, others.argmax(axis=1), c)
 
+# %% ../nbs/11b_classification.ipynb #db22ccae
 def vote_weights(
     scores:np.ndarray, # float (q,k), NaN where there is no hit
 )->np.ndarray:         # float64 (q,k), rows sum to 1; 0 where there is no hit
@@ -92,6 +95,7 @@ def f1_of_draws(
     f1 = 2*both / np.maximum(true + said, 1e-9)
     return np.where(true > 0, f1, 0).sum(axis=1) / np.maximum((true > 0).sum(axis=1), 1)
 
+# %% ../nbs/11b_classification.ipynb #5cce7db7
 def auroc_of_draws(
     damaged:np.ndarray, # bool (q,), the truth
     score:np.ndarray,   # float (q,), higher is more damaged
@@ -125,6 +129,7 @@ def ece_of_draws(
     gaps = [np.abs(weights[:, at == b] @ (right[at == b] - confidence[at == b])) for b in range(bins)]
     return np.sum(gaps, axis=0) / np.maximum(weights.sum(axis=1), 1e-9)
 
+# %% ../nbs/11b_classification.ipynb #60ed84fc
 def risk_coverage(
     confidence:np.ndarray, # float (q,)
     right:np.ndarray,      # bool (q,)

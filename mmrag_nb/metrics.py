@@ -83,6 +83,7 @@ def rank(
     parts = [_best(task, system, slice(i, i + step), k) for i in range(0, len(task.asked), step)]
     return Ranking(np.concatenate([r for r, _ in parts]), np.concatenate([s for _, s in parts]))
 
+# %% ../nbs/11a_metrics.ipynb #d9803752
 def _best(task:Task, system:System, part:slice, k:int)->tuple[np.ndarray, np.ndarray]:
     scores = np.where(task.allowed(part), system(task, part), -np.inf).astype(np.float32)
     order = np.argsort(-scores, axis=1, kind='stable')[:, :k]
@@ -108,6 +109,7 @@ def _measure(right:np.ndarray, memory:np.ndarray, rows:np.ndarray)->np.ndarray:
     for m in ir_measures.iter_calc(wanted, _right_rows(right, memory), _run(rows)): values[int(m.query_id), at[m.measure]] = m.value
     return values
 
+# %% ../nbs/11a_metrics.ipynb #58d043fc
 def _right_rows(right:np.ndarray, memory:np.ndarray)->dict[str, dict[str, int]]:
     "Right rows by question, as trec_eval wants them."
     ids = np.array([str(r) for r in memory], dtype=object)
@@ -178,6 +180,7 @@ def _table(average:str, value:np.ndarray, drawn:np.ndarray, names:list[str])->pd
     low, high = np.nanpercentile(drawn[~np.isnan(drawn).all(axis=1)], [2.5, 97.5], axis=0)
     return pd.DataFrame({'by': by if of else 'all', 'of': of, 'average': 'micro' if of else average, 'measure': names, 'value': value, 'low': low, 'high': high})
 
+# %% ../nbs/11a_metrics.ipynb #4df54f65
 def _sizes(average:str, kinds:np.ndarray, group:np.ndarray)->dict[str, int]:
     mine = kinds == average.removeprefix('kind:') if average.startswith('kind:') else np.ones(len(kinds), bool)
     return {'questions': int(mine.sum()), 'groups': len(set(group[mine]))}
@@ -217,6 +220,7 @@ def difference(
     low, high = np.nanpercentile(of(ours, draws.weights(ours.group)) - of(other, draws.weights(other.group)), [2.5, 97.5])
     return {'value': value, 'low': float(low), 'high': float(high), 'words': in_words(low, high)}
 
+# %% ../nbs/11a_metrics.ipynb #faf90834
 def in_words(
     low:float,  # lower end of the difference's interval
     high:float, # upper end

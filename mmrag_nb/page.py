@@ -60,6 +60,7 @@ def _mistakes(matrix:pd.DataFrame, most:int=15)->list[dict]:
     pairs = matrix.rename_axis(columns='voted').stack().rename('count').reset_index().query('truth != voted and count > 0')
     return pairs.sort_values(['count', 'truth', 'voted'], ascending=[False, True, True]).head(most).to_dict('records')
 
+# %% ../nbs/11i_page.ipynb #5b1c9333
 def _thin(curve:pd.DataFrame, most:int=120)->list[list[float]]:
     at = np.unique(np.linspace(0, len(curve) - 1, most).astype(int))
     return curve.iloc[at].round(4).to_numpy().tolist()
@@ -103,6 +104,7 @@ def _photo(p, crops:pd.DataFrame, outlines:list[str])->dict:
     windows = [{'x': int(c.x0), 'y': int(c.y0), 'width': int(c.x1 - c.x0), 'height': int(c.y1 - c.y0), 'clean': not pd.isna(c.has_damage) and not c.has_damage} for c in crops.itertuples()]
     return {'photo_id': p.photo_id, 'width': int(p.width), 'height': int(p.height), 'side': crops.side.iloc[0], 'n_regions': int(p.n_regions), 'outlines': outlines, 'windows': windows}
 
+# %% ../nbs/11i_page.ipynb #2cd994ef
 def outlines_of(
     regions:pd.DataFrame,           # photo_id, geometry, whole
     photo_id:str,                   # whose
@@ -112,7 +114,7 @@ def outlines_of(
     mine = regions[(regions.photo_id == photo_id) & ~regions.whole.astype(bool)]
     return [d for g in mine.geometry for d in svg_paths(g, window)]
 
-# %% ../nbs/11i_page.ipynb #2cd994ef
+# %% ../nbs/11i_page.ipynb #da7891b2
 def shown_crops(page:dict)->set[str]:
     "Crops that the page shows."
     asked = [a for part in page['examples'] for a in part['asked']] + page.get('doubts', [])
@@ -130,6 +132,7 @@ def pictures_of(
     cuts = [(wanted.iloc[i], image) for _, images in cut(wanted, photos, data) for i, image in images]
     return {c.crop_id: {'src': jpeg_uri(image, 240), 'width': int(c.x1 - c.x0), 'height': int(c.y1 - c.y0), 'outlines': outlines_of(regions, c.photo_id, (c.x0, c.y0, c.x1, c.y1))} for c, image in cuts}
 
+# %% ../nbs/11i_page.ipynb #55b53eb3
 def shots_of(page:dict, out:Path, data:Path)->dict[str, str]:
     "The whole photos that the page shows: photo_id → data URI."
     from mmrag_nb.pixels import read_photo

@@ -37,6 +37,7 @@ def _seen(crops:pd.DataFrame, regions:pd.DataFrame)->pd.DataFrame:
     seen = seen.merge(regions[['region_id', 'area_px', 'size_class']], on='region_id', how='left')
     return seen.assign(area=seen.inside.astype(float) * seen.area_px.astype(float))
 
+# %% ../nbs/11c_protocol.ipynb #d5716d92
 def _first_by_area(seen:pd.DataFrame, by:list[str])->pd.DataFrame:
     total = seen.groupby(by, as_index=False).agg(area=('area', 'sum'), count=('area', 'size'))
     return total.sort_values(['area', 'count', 'kind'], ascending=[False, False, True], kind='stable')
@@ -109,7 +110,9 @@ def check_index(
     "The index holds crops of the train side only; raises otherwise."
     out = Path(out)
     if not (out/'index'/'manifest.json').exists(): return {'check': 'Index holds train crops only', 'ok': True, 'found': 'no index was built; the train side was searched exactly'}
-    inside, split = load(out/'index', 'fields', ['crop_id', 'photo_id']), load(out/'split', 'split').set_index('photo_id').side
+    from mmrag_nb.index import open_index
+    inside = pd.concat([fields[['crop_id', 'photo_id']] for fields, _ in open_index(out/'index', check=False).iterate()])
+    split = load(out/'split', 'split').set_index('photo_id').side
     strange = inside[inside.photo_id.map(split) != 'train']
     if len(strange): raise MmragError(f'{out}/index: holds {len(strange)} crops that are not of the train side, such as {strange.crop_id.iloc[0]}. Build the index again.')
     return {'check': 'Index holds train crops only', 'ok': True, 'found': f'{len(inside)} crops, all of the train side'}

@@ -6,22 +6,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable
+from typing import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
 from .core import load, load_array
 from .domain import Domain
-from .index import Index, open_index
+from .index import open_index
 from .metrics import Ranking, Task
 from .protocol import CLEAN
 from .taxonomy import Taxonomy, find
 from .words import words
 
 # %% auto #0
-__all__ = ['named_kinds', 'label_inclusion', 'coverage', 'filter_check', 'text_lengths', 'vector_health', 'reference_rows',
-           'stage_rows']
+__all__ = ['named_kinds', 'label_inclusion', 'coverage', 'filter_check', 'search_of', 'text_lengths', 'vector_health',
+           'reference_rows', 'stage_rows']
 
 # %% ../nbs/11e_reference.ipynb #37b2dcac
 def named_kinds(
@@ -58,27 +58,29 @@ def coverage(
 
 # %% ../nbs/11e_reference.ipynb #b58ab777
 def filter_check(
-    index:Index,           # of the run
-    queries:np.ndarray,    # float32 (q,d), a few test vectors
-    filters:dict,          # user's word → column, as in the domain
-    k:int=10,              # hits asked for
-)->pd.DataFrame:           # filter, value, rows, searches, obeyed, full
+    search:Callable,     # (vector, k, where) -> crop_ids, best first
+    crops:pd.DataFrame,  # what the index ought to hold: crop_id and the columns filtered by
+    queries:np.ndarray,  # float32 (q,d), a few test vectors
+    filters:dict,        # user's word → column, as in the domain
+    k:int=10,            # hits asked for
+)->pd.DataFrame:         # filter, value, rows, searches, obeyed, full
     "Search under every filter value and check what comes back."
-    rows = [_one_filter(index, queries, (word, column, value), k) for word, column in filters.items() if column in index.fields.schema.names for value in _values(index, column)]
-    return pd.DataFrame(rows, columns=['filter', 'value', 'rows', 'searches', 'obeyed', 'full'])
+    asked = [(word, column, v) for word, column in filters.items() if column in crops for v in _values(crops[column])]
+    return pd.DataFrame([_one_filter(search, crops, queries, a, k) for a in asked], columns=['filter', 'value', 'rows', 'searches', 'obeyed', 'full'])
 
-def _column(index:Index, column:str)->pd.Series: return index.fields.column(column).to_pandas()
+def _values(column:pd.Series)->list: return sorted({v.item() if isinstance(v, np.generic) else v for v in column.explode().dropna()}, key=str)
 
-def _values(index:Index, column:str)->list:
-    flat = _column(index, column).explode().dropna()
-    return sorted({v.item() if isinstance(v, np.generic) else v for v in flat}, key=str)
-
-def _one_filter(index:Index, queries:np.ndarray, asked:tuple, k:int)->tuple:
+def _one_filter(search:Callable, crops:pd.DataFrame, queries:np.ndarray, asked:tuple, k:int)->tuple:
     word, column, value = asked
-    right = _column(index, column).map(lambda v: value in v if isinstance(v, (list, np.ndarray)) else v == value).fillna(False).to_numpy(bool)
-    found = [index.search(q, k, {word: value}).rows for q in queries]
-    obeyed, full = (all(right[f].all() for f in found), all(len(set(f.tolist())) == min(k, right.sum()) for f in found))
-    return word, str(value), int(right.sum()), len(found), bool(obeyed), bool(full)
+    holds = crops[column].map(lambda v: value in v if isinstance(v, (list, np.ndarray)) else bool(v == value) if not pd.isna(v) else False)
+    right = set(crops.crop_id[holds.astype(bool)])
+    found = [list(search(q, k, {word: value})) for q in queries]
+    obeyed, full = all(set(f) <= right for f in found), all(len(set(f)) == min(k, len(right)) for f in found)
+    return word, str(value), len(right), len(found), obeyed, full
+
+def search_of(index)->Callable:
+    "An index's search, as crop ids."
+    return lambda vector, k, where: index.search(vector, k, where).table(['crop_id'])['crop_id'].to_pylist()
 
 # %% ../nbs/11e_reference.ipynb #682abcf7
 def text_lengths(
@@ -113,6 +115,7 @@ def reference_rows(
     covered = [{'check': f'{s.capitalize()} crops that find {s} ones', 'value': f'{v:.0%}', 'note': f'share of the first {k} hits; reference at least 60 %'} for s, v in coverage(task, ours, k).items()]
     return lir + covered + stage_rows(rows, domain, Path(out))
 
+# %% ../nbs/11e_reference.ipynb #33b76b88
 def stage_rows(
     rows:pd.DataFrame, # side; index: position of the vector
     domain:Domain,     # filters
@@ -123,5 +126,5 @@ def stage_rows(
     found = [{'check': name, 'value': ', '.join(f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k, v in d.items()), 'note': note} for name, d, note in told]
     if not (out/'index'/'manifest.json').exists(): return found
     asked = np.asarray(load_array(out/'embed', 'vectors')[rows.index[rows.side == 'test'][:3]])
-    t = filter_check(open_index(out/'index'), asked, domain.filters)
+    t = filter_check(search_of(open_index(out/'index', check=False)), rows[rows.side == 'train'], asked, domain.filters)
     return found + [{'check': 'Filters obeyed', 'value': f'{int(t.obeyed.sum())} of {len(t)} filter values, all k hits for {int(t.full.sum())}', 'note': f'{int(t.searches.sum())} searches through the index, checked against its table'}]

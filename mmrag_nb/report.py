@@ -19,7 +19,7 @@ from .metrics import MEASURES
 
 # %% auto #0
 __all__ = ['BLIND', 'FEW', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows', 'part_tables',
-           'figure_rows', 'examples', 'asked_row', 'render']
+           'figure_rows', 'examples', 'asked_row', 'render', 'render_page']
 
 # %% ../nbs/11d_report.ipynb #89f3e90c
 def jpeg_uri(
@@ -85,6 +85,7 @@ def kind_rows(
     rows = [{'kind': k, 'memory': int(memory.get(k, 0)), 'mistaken': wrong.get(k, ''), 'baseline': float(blind.get(('kind', k, 'micro'), 0))} | _part(t) for k, t in mine.groupby('of')]
     return sorted(rows, key=lambda r: -r['questions'])
 
+# %% ../nbs/11d_report.ipynb #18c2825a
 def _part(table:pd.DataFrame)->dict:
     "First hit and first five of a part of the questions."
     at = table.set_index('measure')
@@ -137,6 +138,7 @@ def _spread(kinds:np.ndarray, mask:np.ndarray, key:np.ndarray, each:int)->list[i
     order = pd.DataFrame({'i': np.flatnonzero(mask), 'kind': kinds[mask], 'key': key[mask]}).sort_values('key', kind='stable')
     return order.assign(turn=order.groupby('kind').cumcount()).sort_values(['turn', 'key'], kind='stable').i.head(each).tolist()
 
+# %% ../nbs/11d_report.ipynb #7d2175c1
 def asked_row(q:pd.Series, shown:int=5)->dict:
     "A question and its hits, as the page shows them."
     hits = [{'crop_id': c, 'kind': k, 'right': bool(r), 'score': float(s), 'about': a} for c, k, r, s, a in zip(q.hits, q.hit_kinds, q.right, q.scores, q.hit_about)]
@@ -155,13 +157,22 @@ def render(
     pictures:dict=None,  # crop_id → {src, width, height, outlines}
     shots:dict=None,     # photo_id → data URI
 )->str:                  # HTML, one file
-    "Write the page."
+    "Write the report."
+    nav = [(i, name) for i, name in SECTIONS.items() if i in ALWAYS or page.get(_CONTENT.get(i, i))]
+    return render_page('report.html', page, {'nav': nav, 'pictures': pictures or {}, 'shots': shots or {}})
+
+# %% ../nbs/11d_report.ipynb #6aeb419f
+def render_page(
+    template:str,   # file in templates/
+    page:dict,      # plain values
+    more:dict=None, # what else the template needs
+)->str:             # HTML
+    "Fill a template; whatever comes from files is escaped."
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     env = Environment(loader=FileSystemLoader(_templates()), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters['said'] = lambda name: str(name).replace('_', ' ')
-    css = env.loader.get_source(env, 'report.css')[0]
-    nav = [(i, name) for i, name in SECTIONS.items() if i in ALWAYS or page.get(_CONTENT.get(i, i))]
-    return env.get_template('report.html').render(page=plain(page), css=Markup(css), nav=nav, pictures=pictures or {}, shots=shots or {})
+    css = Markup(env.loader.get_source(env, 'report.css')[0])
+    return env.get_template(template).render(page=plain(page), css=css, **({'pictures': {}} | (more or {})))
 
 _CONTENT = {'glance': 'cards', 'trust': 'certificate', 'made': 'stages'}
