@@ -45,6 +45,7 @@ def _checked(c:Contents, crops:pd.DataFrame, vectors:np.ndarray, encoder:str)->t
     off = np.flatnonzero(~(np.abs(np.linalg.norm(v, axis=1) - 1) < 1e-3))
     if len(off): raise UsageError(f'The vector of crop {crops.crop_id.iloc[off[0]]} is not of unit length (zero, NaN, or not normalised).')
     _once(crops.crop_id if 'crop_id' in crops else [None])
+    _in_vocabulary(crops, c.manifest['settings'].get('values', {}))
     return _as_stored(crops, c.fields[0].schema), v
 
 def _once(ids):
@@ -53,6 +54,13 @@ def _once(ids):
     if not ids.map(lambda i: isinstance(i, str) and i != '').all(): raise UsageError('Every crop needs a crop_id, a text.')
     if ids.duplicated().any(): raise UsageError(f'Crop {ids[ids.duplicated()].iloc[0]} comes twice in one batch.')
 
+def _in_vocabulary(crops:pd.DataFrame, values:dict[str, list]):
+    "A value that no filter can ask for would never be found again."
+    for name in set(values) & set(crops):
+        for v in crops[name].explode().dropna().unique():
+            if v not in values[name]: raise UsageError(f'{v!r} is no value of "{name}" in this index{near(v, values[name])} Values: {", ".join(map(str, values[name][:20]))}.')
+
+# %% ../nbs/08d_changes.ipynb #1621caf0
 def _as_stored(crops:pd.DataFrame, schema:pa.Schema)->pa.Table:
     for name in crops:
         if name not in schema.names: raise UsageError(f'The index has no column "{name}"{near(name, schema.names)} Columns: {", ".join(schema.names)}.')

@@ -5,6 +5,7 @@
 # %% ../nbs/09_retrieval.ipynb #77805b93
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,16 @@ import pandas as pd
 from .core import UsageError
 from .domain import Domain
 from .examples import Vote, context_for_vlm, vote
+from .filters import normalize_where
 from .hits import Hits, Pictures
 from .index import Found, Index, Limits, open_index
+from .merge import Way, evidence, merge, windows_of
+from .questions import Question, parse_question
+from .taxonomy import Taxonomy
+from .where import coded
 
 # %% auto #0
-__all__ = ['query_vector', 'Retriever', 'canonical']
+__all__ = ['query_vector', 'Retriever', 'kinds_in', 'hits_of', 'found_in_photo']
 
 # %% ../nbs/09_retrieval.ipynb #b2fd8399
 def query_vector(
@@ -28,9 +34,11 @@ def query_vector(
     if isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype.kind == 'f': return query
     if encoder is None: raise UsageError('This retriever has no encoder, so it takes vectors only. Make it with `Retriever(domain, index, encoder)`.')
     if isinstance(query, str): return encoder.text([_words(query)])[0]
-    if isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3: return encoder.image([query])[0]
-    if isinstance(query, tuple) and len(query) == 2: return encoder.pair([query[0]], [_words(query[1])])[0]
+    if _is_picture(query): return encoder.image([query])[0]
+    if isinstance(query, tuple) and len(query) == 2 and _is_picture(query[0]) and isinstance(query[1], str): return encoder.pair([query[0]], [_words(query[1])])[0]
     raise UsageError(f'A query is a text, a picture (uint8 (h,w,3)), a pair (picture, text) or a vector; this is {_what(query)}.')
+
+def _is_picture(query)->bool: return isinstance(query, np.ndarray) and query.dtype == np.uint8 and query.ndim == 3 and query.shape[2] == 3 and query.size > 0
 
 def _words(text:str)->str:
     if not text.strip(): raise UsageError('The query is an empty text.')
@@ -49,35 +57,88 @@ class Retriever:
         self.domain, self.encoder = domain, encoder
         self.index = index if isinstance(index, Index) else open_index(index)
         if encoder is not None and encoder.fingerprint != self.index.encoder:
-            raise UsageError(f'The index was made by encoder {self.index.encoder or "(unknown)"}, this one is {encoder.fingerprint}: their vectors do not compare. Open the encoder that the domain names, or embed and index again.')
-        self.pictures = Pictures(Path(data), _stages(self.index)) if data else None
+            raise UsageError(f'The index was made by encoder {self.index.encoder[:12] or "(unknown)"}, this one is {encoder.fingerprint[:12]}: their vectors do not compare. Open the encoder that the domain names (`domain_encoder`), or embed and index again.')
+        self.taxonomy = Taxonomy(domain, kinds_in(self.index) if domain.kinds == 'from_labels' else ())
+        self.pictures = Pictures(Path(data), self.index.folder.parent if self.index.folder else None) if data else None
+        self._wheres = {}
 
     def search(self,
         query,                   # words | uint8 (h,w,3) | (picture, words) | float (d,)
         k:int=5,                 # hits wanted
         where:dict|None=None,    # filter, in any words that the taxonomy knows
-        limits:Limits=Limits(),  # own photo left out, hits a photo
+        limits:Limits=None,      # own photo left out, hits a photo
     )->Hits:
         "The k crops nearest to a query among those that pass."
-        found = self.index.search(query_vector(self.encoder, query), k, canonical(self.domain, where), limits)
-        return self.hits(found, query if isinstance(query, str) else '')
+        found = self.index.search(query_vector(self.encoder, query), k, self.canonical(where), limits)
+        return hits_of(found, self.pictures, _said(query))
 
-    def hits(self, found:Found, asked:str='')->Hits:
-        "Rows of the index as hits; fields are fetched when somebody looks."
-        return Hits(lambda: _table(self.index, found), found.way, found.passing, found.exact, self.pictures, asked)
+    def canonical(self, where:dict|None)->dict|None: return _canonical(self, where)
+    def search_many(self, queries:list, k:int=5, where:dict|None=None)->list[Hits]: return _search_many(self, queries, k, where)
+    def search_photo(self, photo:np.ndarray, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
+    def ask(self, question:str, k:int=5, picture:np.ndarray=None)->Hits: return _ask(self, question, k, picture)
 
 # %% ../nbs/09_retrieval.ipynb #fcd4fc2c
-def canonical(domain:Domain, where:dict|None)->dict|None:
-    "A filter in the taxonomy's own names."
-    return where
+def kinds_in(index:Index)->list[str]:
+    "Kinds of the crops in an index, for domains that take them as they come."
+    return sorted({v for f in index.state.fields for v in coded(f, 'kinds').values})
 
-def _stages(index:Index)->Path|None:
-    folder = getattr(index, 'folder', None)
-    return folder.parent if folder else None
+def _canonical(r:Retriever, where:dict|None)->dict|None:
+    "A filter in columns and canonical values; the last ones are kept."
+    if where is None: return None
+    if (key := repr(where)) not in r._wheres:
+        if len(r._wheres) > 256: r._wheres.clear()
+        r._wheres[key] = normalize_where(r.taxonomy, where)
+    return r._wheres[key]
 
-def _table(index:Index, found:Found)->pd.DataFrame:
-    "The hits' fields behind rank, score and cosine."
-    columns = [c for c in index.fields.schema.names if c not in ('crop_id', 'photo_id')]
-    fields = index.fields.take(found.rows, ['crop_id', 'photo_id', *columns]).to_pandas()
-    head = {'rank': np.arange(1, len(fields) + 1), 'crop_id': fields.crop_id, 'photo_id': fields.photo_id, 'score': found.cosines, 'cosine': found.cosines}
-    return pd.concat([pd.DataFrame(head), fields[columns], pd.DataFrame({'way': [found.way] * len(fields)})], axis=1)
+def _said(query)->str: return query if isinstance(query, str) else query[1] if isinstance(query, tuple) else ''
+
+def hits_of(
+    found:Found,
+    pictures:Pictures|None=None,   # to show them
+    asked:str='',                  # the query in words
+    scored:Callable|None=None,     # makes further columns of the table; `score` is the cosine otherwise
+)->Hits:
+    "Rows of the index as hits; their fields are fetched when somebody looks."
+    return Hits(lambda: _table(found, scored), found.way, found.passing, found.exact, pictures, asked)
+
+def _table(found:Found, scored:Callable|None)->pd.DataFrame:
+    "Rank, ids, score and cosine in front; then the fields."
+    t = found.table().to_pandas()
+    head = {'rank': np.arange(1, len(t) + 1), 'crop_id': t.pop('crop_id'), 'photo_id': t.pop('photo_id'), 'score': found.cosines, 'cosine': found.cosines}
+    t = pd.concat([pd.DataFrame(head), t], axis=1).assign(way=found.way)
+    return t if scored is None else t.assign(**scored(t))
+
+# %% ../nbs/09_retrieval.ipynb #8c8de365
+def _search_many(r:Retriever, queries:list, k:int, where:dict|None)->list[Hits]:
+    "Hits of each query."
+    if not len(queries): return []
+    vectors = r.encoder.image(list(queries)) if r.encoder is not None and all(_is_picture(q) for q in queries) else np.stack([query_vector(r.encoder, q) for q in queries])
+    return [hits_of(f, r.pictures, _said(q)) for f, q in zip(r.index.search_many(vectors, k, r.canonical(where)), queries)]
+
+# %% ../nbs/09_retrieval.ipynb #34a1fa61
+def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None)->Hits:
+    "Search by a question in words, and perhaps a picture."
+    q = parse_question(r.taxonomy, _words(question))
+    words = q.text or question
+    return r.search((picture, words) if picture is not None else words, k, q.where or None)
+
+# %% ../nbs/09_retrieval.ipynb #24b5a7d4
+def _search_photo(r:Retriever, photo:np.ndarray, k:int, where:dict|None, how:Way)->Hits:
+    "Ask with every window of a photo, and merge what they find."
+    boxes, found = found_in_photo(r, photo, k, where)
+    m, one = merge(found, how, k), found[0]
+    fused = Found(m.rows, m.cosines, 'graph' if any(f.way == 'graph' for f in found) else 'exact', one.passing, all(f.exact for f in found), one.state)
+    return hits_of(fused, r.pictures, f'{len(boxes)} windows', lambda t: {'score': m.scores, 'window': [tuple(map(int, boxes[i])) for i in m.window], 'found_by': m.found_by})
+
+def found_in_photo(
+    retriever:Retriever,
+    photo:np.ndarray,      # uint8 (h,w,3), upright
+    k:int=5,               # hits a window
+    where:dict|None=None,
+)->tuple[np.ndarray, list[Found]]: # int (n,4) windows, and what each found: see `evidence`
+    "Ask with every window of a photo."
+    if not _is_picture(photo): raise UsageError(f'A photo is uint8 (h,w,3); this is {_what(photo)}.')
+    if retriever.encoder is None: raise UsageError('This retriever has no encoder, so it takes vectors only. Make it with `Retriever(domain, index, encoder)`.')
+    boxes = windows_of(photo.shape, retriever.domain.crops)
+    vectors = retriever.encoder.image([np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes])
+    return boxes, retriever.index.search_many(vectors, k, retriever.canonical(where))

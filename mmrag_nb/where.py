@@ -5,7 +5,7 @@
 # %% ../nbs/08a_where.ipynb #01ede902
 from __future__ import annotations
 
-import json
+import json, re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from .core import UsageError
 from .domain import near
 
 # %% auto #0
-__all__ = ['Passing', 'from_mask', 'everything', 'Fields', 'Vocabulary', 'passing', 'parse_where', 'as_expression']
+__all__ = ['Passing', 'from_mask', 'everything', 'Fields', 'Coded', 'coded', 'Vocabulary', 'passing', 'parse_where',
+           'as_expression']
 
 # %% ../nbs/08a_where.ipynb #30a50cdd
 @dataclass(frozen=True)
@@ -96,21 +97,37 @@ def _flat(column)->tuple[np.ndarray, np.ndarray, list]:
     return pc.list_parent_indices(array).to_numpy(zero_copy_only=False), codes, values
 
 # %% ../nbs/08a_where.ipynb #c04c61c8
-def _coded(self:Fields, name:str)->tuple:
-    "Rows (None: each row once), codes, values of a column; kept."
-    if name not in self._coded:
-        column = self.column(name)
-        self._coded[name] = _flat(column) if _is_list(column.type) else (None, *_codes(column))
-    return self._coded[name]
+@dataclass(frozen=True)
+class Coded:
+    "A column as small numbers."
+    rows: np.ndarray | None   # int, the row of each code; None: row by row
+    codes: np.ndarray         # int32, −1: null
+    values: list              # what each code stands for
 
+    @cached_property
+    def at(self)->dict: return {v: i for i, v in enumerate(self.values)}
+    @cached_property
+    def counts(self)->np.ndarray: return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+def coded(
+    fields:Fields,
+    name:str,      # column of texts, yes/no, or lists of texts
+)->Coded:          # kept with the fields
+    "A column as codes."
+    if name not in fields._coded:
+        column = fields.column(name)
+        fields._coded[name] = Coded(*_flat(column)) if _is_list(column.type) else Coded(None, *_codes(column))
+    return fields._coded[name]
+
+# %% ../nbs/08a_where.ipynb #d3c98e5a
 def _equal(self:Fields, name:str, value)->Passing:
     "Rows whose column is the value, or holds it; None: rows that have none."
     if (name, value) in self._bits: return self._bits[name, value]
-    rows, codes, values = _coded(self, name)
-    hit = codes == (values.index(value) if value in values else -2)
-    if value is None: hit = codes == -1 if rows is None else np.bincount(rows, minlength=self.n) == 0
-    elif rows is not None: hit = np.bincount(rows[hit], minlength=self.n) > 0
-    if len(self._bits) > 4096: self._bits.clear()
+    c = coded(self, name)
+    hit = c.codes == c.at.get(value, -2)
+    if value is None: hit = c.codes == -1 if c.rows is None else np.bincount(c.rows, minlength=self.n) == 0
+    elif c.rows is not None: hit = np.bincount(c.rows[hit], minlength=self.n) > 0
+    if len(self._bits) > 1024: self._bits.clear()
     return self._bits.setdefault((name, value), from_mask(hit))
 
 def _between(self:Fields, name:str, low, high)->Passing:
@@ -137,23 +154,25 @@ class Vocabulary:
 
 # %% ../nbs/08a_where.ipynb #73f0c2a6
 def passing(
-    fields:Fields,          # the rows
-    where:dict|None,        # filter, in canonical values
-    vocabulary:Vocabulary,  # the words
-)->Passing:                 # which rows pass
+    fields:Fields,            # the rows
+    where:dict|None,          # filter, in canonical values
+    vocabulary:Vocabulary,    # the words
+    known:tuple[Fields,...]=(), # tables whose values may be asked as well: the other parts of an index
+)->Passing:                   # which rows pass
     "Work out a filter over a table."
     if where is None: return everything(fields.n)
     if not isinstance(where, dict): raise UsageError(f'A filter is a dict such as {{"zone": "hood"}}; this is {where!r}.')
     found = everything(fields.n)
-    for word, value in where.items(): found = found & _one(fields, word, value, vocabulary)
+    for word, value in where.items(): found = found & _one(fields, word, value, vocabulary, known)
     return found
 
-def _one(fields:Fields, word:str, value, vocabulary:Vocabulary)->Passing:
-    if word == 'not': return ~passing(fields, value, vocabulary)
-    if word in ('and', 'or'): return _join(word, [passing(fields, w, vocabulary) for w in _filters(word, value)], fields.n)
+def _one(fields:Fields, word:str, value, vocabulary:Vocabulary, known:tuple)->Passing:
+    if word == 'not': return ~passing(fields, value, vocabulary, known)
+    if word in ('and', 'or'): return _join(word, [passing(fields, w, vocabulary, known) for w in _filters(word, value)], fields.n)
     name = vocabulary.column(word, fields.schema.names)
-    if isinstance(value, dict): return _range(fields, name, value, vocabulary)
-    return _join('or', [_equal(fields, name, v) for v in _checked(fields, name, value, vocabulary)], fields.n)
+    if isinstance(value, dict) and not (span := _span(name, value, vocabulary)): return _between(fields, name, value.get('min'), value.get('max'))
+    asked = span if isinstance(value, dict) else _checked(name, value, vocabulary, (fields, *known))
+    return _join('or', [_equal(fields, name, v) for v in asked], fields.n)
 
 def _join(word:str, parts:list[Passing], n:int)->Passing:
     found = everything(n) if word == 'and' else ~everything(n)
@@ -165,24 +184,24 @@ def _filters(word:str, value)->list:
     if not isinstance(value, (list, tuple)): raise UsageError(f'"{word}" takes a list of filters, such as {{"{word}": [{{"zone": "hood"}}, {{"has_damage": true}}]}}; this is {value!r}.')
     return list(value)
 
-def _range(fields:Fields, name:str, value:dict, vocabulary:Vocabulary)->Passing:
-    "A range of numbers, or of values that have an order."
+def _span(name:str, value:dict, vocabulary:Vocabulary)->list:
+    "The values that a range means in a column that has an order; empty for numbers."
     if not value or set(value) - {'min', 'max'}: raise UsageError(f'"{name}" takes a value, a list, or a range {{"min": …, "max": …}}; this is {value!r}.')
     low, high, order = value.get('min'), value.get('max'), vocabulary.values.get(name)
-    if name not in vocabulary.ordered or not order: return _between(fields, name, low, high)
-    _checked(fields, name, [v for v in (low, high) if v is not None], vocabulary)
-    span = order[0 if low is None else order.index(low): len(order) if high is None else order.index(high) + 1]
-    return _join('or', [_equal(fields, name, v) for v in span], fields.n)
+    if name not in vocabulary.ordered or not order: return []
+    _refuse(name, [v for v in (low, high) if v not in (None, *order)], order)
+    return order[0 if low is None else order.index(low): len(order) if high is None else order.index(high) + 1]
 
-def _checked(fields:Fields, name:str, value, vocabulary:Vocabulary)->list:
-    "The values as a list; one that can't be is an error that names the nearest. Only few-valued columns are checked."
+def _checked(name:str, value, vocabulary:Vocabulary, tables:tuple)->list:
+    "The values as a list. One that can't be is an error; of a column with very many values any may be asked."
     asked = list(value) if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
-    known = vocabulary.values.get(name) or _coded(fields, name)[2]
-    if len(known) > 1000 and name not in vocabulary.values: return asked
-    for v in asked:
-        if v is not None and v not in known:
-            raise UsageError(f'{v!r} is no value of "{name}". Values: {", ".join(map(str, known[:20])) or "(none)"}{near(v, known)}')
+    if any(isinstance(v, (dict, list, tuple)) for v in asked): raise UsageError(f'"{name}" takes a value, a list of values, or a range; this is {value!r}.')
+    known = vocabulary.values.get(name) or list(dict.fromkeys(v for t in tables for v in coded(t, name).values))
+    if len(known) <= 1000 or name in vocabulary.values: _refuse(name, [v for v in asked if v is not None and v not in known], known)
     return asked
+
+def _refuse(name:str, unknown:list, known:list):
+    if unknown: raise UsageError(f'{unknown[0]!r} is no value of "{name}". Values: {", ".join(map(str, known[:20])) or "(none)"}{near(unknown[0], known)}')
 
 # %% ../nbs/08a_where.ipynb #6b2e19ae
 def parse_where(
@@ -200,11 +219,13 @@ def _parse(text:str)->dict:
     found = found[0] if isinstance(found, list) and len(found) == 1 else found
     return {'not': {word[:-1].strip(): found}} if word.endswith('!') else {word.strip(): found}
 
+_WORDS = {'true': True, 'yes': True, 'false': False, 'no': False, 'none': None}
+
 def _value(text:str):
-    "A number, yes or no, nothing, or the text itself."
+    "A number, yes or no, none, or the text itself."
     text = text.strip()
-    try: return {'true': True, 'yes': True, 'false': False, 'no': False, 'none': None, 'null': None}.get(text.lower(), json.loads(text))
-    except ValueError: return {'true': True, 'yes': True, 'false': False, 'no': False, 'none': None}.get(text.lower(), text)
+    if re.fullmatch(r'-?(0|[1-9]\d*)(\.\d+)?', text): return json.loads(text)
+    return _WORDS.get(text.lower(), text)
 
 # %% ../nbs/08a_where.ipynb #b3b09535
 def as_expression(
@@ -221,6 +242,7 @@ def _express(word:str, value, vocabulary:Vocabulary, lists:tuple)->str:
     if word in ('and', 'or'): return '(' + f' {word} '.join(f'({as_expression(v, vocabulary, lists)})' for v in _filters(word, value)) + ')'
     name = vocabulary.filters.get(word, word)
     if not name.isidentifier(): raise UsageError(f'"{name}" is no column name.')
+    if isinstance(value, dict) and (span := _span(name, value, vocabulary)): value = span
     if isinstance(value, dict): return '(' + ' and '.join(f'{name} {">=" if k == "min" else "<="} {_literal(v)}' for k, v in value.items()) + ')'
     if value is None: return f'{name} is null'
     several = ', '.join(map(_literal, value if isinstance(value, (list, tuple)) else [value]))
