@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import shapely
 
-from .crops import Frame
+from .cover import Frame
 from .domain import Crops
 from .tiles import Plan, plan_photo
 

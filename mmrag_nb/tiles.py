@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 
-from .crops import Frame, candidates, cover, fewest, grow, seen_context
+from .cover import Frame, candidates, cover, fewest, grow, seen_context
 from .domain import Crops
 
 # %% auto #0
