@@ -182,6 +182,7 @@ class Text(_Part):
     length: tuple[int, int] = (120, 200)        # characters wanted, at least and at most
     damaged: Phrase = {}
     clean: Phrase = {}
+    unlabelled: Phrase = {}          # nobody has looked whether there is anything
     rich_damaged: Phrase = {}
     rich_clean: Phrase = {}
     more_damaged: Words = {}         # sentences to add, one after the other, while the text is too short
@@ -234,10 +235,10 @@ def _home()->Path: return Path(__file__).parent/'domains' if '__file__' in globa
 @lru_cache
 def _common()->dict: return yaml.load((_home()/'_common.yaml').read_text(encoding='utf-8'), Loader=_OnceLoader)
 
-def _merged(base:Any, own:Any)->Any:
-    "Own settings over shared ones: keys join, lists lengthen, the rest is replaced."
-    if isinstance(base, dict) and isinstance(own, dict): return base | {k: _merged(base[k], v) if k in base else v for k, v in own.items()}
-    return [*base, *(x for x in own if x not in base)] if isinstance(base, list) and isinstance(own, list) else own
+def _merged(base:Any, own:Any, join:bool=False)->Any:
+    "Own settings over shared ones. Keys join; lists are replaced, but those of words in the lexicon lengthen."
+    if isinstance(base, dict) and isinstance(own, dict): return base | {k: _merged(base[k], v, join or k == 'lexicon') if k in base else v for k, v in own.items()}
+    return [*base, *(x for x in own if x not in base)] if join and isinstance(base, list) and isinstance(own, list) else own
 
 # %% ../nbs/00a_domain.ipynb #08fe75fe
 SIZES = {'very_small': .005, 'small': .02, 'medium': .08, 'large': .15, 'very_large': 1.}  # upper bounds, share of the photo
@@ -286,7 +287,7 @@ class Domain(_Part):
         return {'kind': kinds, **fields, 'area': self.areas, 'severity': self.severities, 'part': self.parts}
 
 # %% ../nbs/00a_domain.ipynb #55fc9424
-FILLED = ('count', 'damage', 'list', 'kinds', 'pattern', 'part', 'place', 'area', 'severity', 'subject', 'finding', 'crop_type')  # besides fields
+FILLED = ('count', 'damage', 'list', 'kinds', 'pattern', 'part', 'place', 'area', 'severity', 'subject', 'finding')  # besides fields
 
 def _check(d:Domain):
     zones = [v for f in d.fields.values() for v in f.values.values()]
@@ -307,7 +308,7 @@ def _check_kinds(d:Domain):
     _once('kinds.*.labels', [l for k in d.kinds.values() for l in k.labels])
 
 def _templates(t:Text)->list[str]:
-    whole = [x for p in (t.damaged, t.clean, t.rich_damaged, t.rich_clean) for x in p.values()]
+    whole = [x for p in (t.damaged, t.clean, t.unlabelled, t.rich_damaged, t.rich_clean) for x in p.values()]
     return whole + [x for w in (t.more_damaged, t.more_clean) for xs in w.values() for x in xs]
 
 # %% ../nbs/00a_domain.ipynb #ed4ed871

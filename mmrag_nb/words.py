@@ -57,4 +57,4 @@ def is_typo(
     n, d = max(len(a), len(b)), OSA.distance(a, b, score_cutoff=2)
     if n >= 8: return d <= 2
     if min(len(a), len(b)) < 4 or d > 1 or a[0] != b[0]: return False
-    return n >= 6 or sorted(a) == sorted(b) or (n == 5 and len(a) != len(b))
+    return n >= 6 or sorted(a) == sorted(b) or (n == 5 and len(a) != len(b) and a[-1] == b[-1])
