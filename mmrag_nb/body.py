@@ -42,7 +42,7 @@ def _parts(table):
     return [Part(n, m, c if m=='wheel' else rounded(c, m not in _OPEN, _CUT.get(m, np.inf))) for (n, m, _), c in zip(rows, corners)]
 
 # %% ../nbs/00b_body.ipynb #73bd61a2
-SIDE = _parts('''
+_METAL = _parts('''
 body       paint   2,104 -2,92 4,79 22,70 62,60 120,50 150,30 182,11 218,3 264,1 312,7 346,22 384,45 424,49 444,55 449,72 452,92 448,108 440,120 330,127 136,127 20,121
 windshield glass   126,49 180,13 190,11 150,44 140,50
 frontglass glass   152,50 187,18 238,13 240,50
@@ -55,6 +55,10 @@ lip        plastic 2,112 30,117 48,124 20,124 4,117
 moulding   plastic 144,93 238,94 238,99 144,98
 moulding   plastic 248,94 304,95 308,100 248,99
 headlamp   lamp    10,82 20,73 50,65 63,67 52,78 30,86 12,87
+''')
+
+# %% ../nbs/00b_body.ipynb #461ef157
+SIDE = _METAL + _parts('''
 fog        lamp    10,103 26,101 28,109 12,111
 taillamp   red     449,58 440,56 412,58 420,69 448,76
 reflector  red     447,98 430,99 430,103 446,103
@@ -100,6 +104,7 @@ towcover   lid     128,138 138,138 138,147 128,147
 badge      badge   90,104 96,106 98,111 96,116 90,118 84,116 82,111 84,106
 ''')
 
+# %% ../nbs/00b_body.ipynb #2bc5e84b
 REAR = _parts('''
 tyre       rubber  4,130 30,130 32,163 6,163
 tyre       rubber  176,130 150,130 148,163 174,163
@@ -127,6 +132,7 @@ COLOURS = dict(white=(214, 216, 215), silver=(164, 168, 172), grey=(98, 102, 108
                orange=(206, 92, 26), beige=(176, 160, 134), navy=(26, 34, 62), yellow=(214, 170, 30), wine=(88, 22, 34))
 _OFTEN = (.22, .15, .14, .13, .09, .09, .03, .03, .03, .04, .02, .03)
 
+# %% ../nbs/00b_body.ipynb #1195b298
 @dataclass(frozen=True)
 class Vehicle:
     "What one vehicle keeps from photo to photo."
@@ -156,6 +162,7 @@ _SIGHTS = dict(zip(ZONES, (('side', -28, 14, 196, False), ('front', -12, 6, 204,
 _DRAWINGS = dict(side=SIDE, front=FRONT, rear=REAR)
 GROUND = dict(side=145, front=180, rear=162)     # height of the floor in the drawing, cm
 
+# %% ../nbs/00b_body.ipynb #7c012d07
 def _map(matrix, points): return cv2.perspectiveTransform(np.float32(points).reshape(1, -1, 2), matrix)[0]
 
 class Camera(NamedTuple):
@@ -183,6 +190,7 @@ def _corners(zone, size, rng):
     corners = mid + (corners-corners.mean(0))*rng.uniform(.9, 1.06) + rng.normal(0, .018*width, (4, 2))
     return corners[[1, 0, 3, 2]] if mirrored else corners
 
+# %% ../nbs/00b_body.ipynb #65d59b09
 def look_at(zone:str,         # one of ZONES
             size:tuple,       # (width, height) of the photo, px
             vehicle:Vehicle,  # whose
@@ -196,6 +204,7 @@ def look_at(zone:str,         # one of ZONES
     tall = np.array([[1, 0, 0], [0, vehicle.tall, GROUND[drawing]*(1-vehicle.tall)], [0, 0, 1]])
     return Camera(drawing, matrix@tall, (w, h), float(w/np.linalg.norm(seen[1]-seen[0])))
 
+# %% ../nbs/00b_body.ipynb #1ab589e3
 def parts_seen(camera:Camera, zone:str, vehicle:Vehicle)->list:
     "The parts of the vehicle in px of the photo, in the order in which they are painted."
     left = 'right' not in zone and 'passenger' not in zone

@@ -27,11 +27,13 @@ class Damage(NamedTuple):
     surface:str       # material it sits on, or name of the part that is gone
     outline:object    # float32 (n,2), px: the part that is gone; None where the damage has its own shape
 
+# %% ../nbs/00d_damage.ipynb #8a2cd800
 @dataclass
-class _Patch:
-    pixels:np.ndarray  # float32 (h,w,3)
-    damage:Damage      # its centre in px of the patch
-    rng:np.random.Generator
+class _Frame:
+    "Along and across a damage."
+    pixels:np.ndarray        # float32 (h,w,3)
+    damage:Damage            # its centre in px of the patch
+    rng:np.random.Generator  # of its shape
 
     def px(self, u, v):
         "Places along (u) and across (v) the damage, −1..1 of its half length, in px."
@@ -46,6 +48,9 @@ class _Patch:
         c, s = np.cos(d.angle)*2/d.size, np.sin(d.angle)*2/d.size
         return np.float32(c)*x+np.float32(s)*y, np.float32(c)*y-np.float32(s)*x
 
+# %% ../nbs/00d_damage.ipynb #1dcf9832
+class _Patch(_Frame):
+    "What a drawing function gets."
     def noise(self, blob):
         "Smooth noise of about −1..1 with blobs of `blob` px."
         h, w = self.pixels.shape[:2]
@@ -64,6 +69,7 @@ class _Patch:
         mask = np.zeros(self.pixels.shape[:2], np.uint8)
         return cv2.fillPoly(mask, [np.round(np.float64(outline)*16).astype(np.int32)], 255, cv2.LINE_AA, 4).astype(np.float32)/255
 
+# %% ../nbs/00d_damage.ipynb #941ca301
 def _mix(pixels, colour, alpha):
     "Lay a colour (or a picture) over pixels, where alpha says."
     rows, cols = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
@@ -90,6 +96,7 @@ def surface_scratch(p:_Patch):
     out = _mix(p.pixels, pale, np.clip(hair*worn*rng.uniform(.7, 1.1), 0, 1))
     return _mix(out, pale, .35*haze), hair>.1
 
+# %% ../nbs/00d_damage.ipynb #0fcee0f4
 def deep_scratch(p:_Patch):
     "A gouge to the metal."
     rng, n = p.rng, int(np.clip(p.damage.size/5, 12, 120))
@@ -118,6 +125,7 @@ def _bent(pixels, dx, dy):
     x, y = np.meshgrid(np.arange(dx.shape[1], dtype=np.float32), np.arange(dx.shape[0], dtype=np.float32))
     return cv2.remap(pixels, x+np.float32(dx), y+np.float32(dy), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
+# %% ../nbs/00d_damage.ipynb #52e162bf
 def dent(p:_Patch):
     "A dip: bent reflections, a dark and a bright flank."
     rng, size, dip = p.rng, p.damage.size, np.float32(_dip(p))
@@ -166,6 +174,7 @@ def _star(rng):
     rings = [np.array([l[r] for l in lines]+[lines[0][r]])[:rng.integers(4, len(rays)+2)] for r in (1, 2, 3)]
     return lines + rings, [1.3]*len(rays)+[1]*3
 
+# %% ../nbs/00d_damage.ipynb #32235a56
 def crack(p:_Patch):
     "Jagged dark lines that fork; a star in glass."
     glass = p.damage.surface in ('glass', 'lamp', 'red')
@@ -196,6 +205,7 @@ def _bracket(p, out, inner):
 
 def _circle(n=20): return np.stack([np.cos(a:=np.linspace(0, 2*np.pi, n, endpoint=False)), np.sin(a)], 1)
 
+# %% ../nbs/00d_damage.ipynb #055cb7d1
 def missing_part(p:_Patch):
     "A hole with what held the part."
     rng, size = p.rng, p.damage.size
@@ -210,7 +220,7 @@ def missing_part(p:_Patch):
     rim = p.lines([np.concatenate([edge, edge[:1]])], [max(1, size*.014)], [1.])
     return _mix(out, (176, 178, 180), .6*rim), np.maximum(hole, rim)>.3
 
-# %% ../nbs/00d_damage.ipynb #055cb7d1
+# %% ../nbs/00d_damage.ipynb #dee9db34
 def _word(p):
     "float32 0..1: a few letters along the damage."
     (h, w), text, font = p.pixels.shape[:2], str(p.rng.choice(['GTX', '2.0', 'eco', 'SPORT', 'TDI', '4x4'])), cv2.FONT_HERSHEY_DUPLEX
@@ -230,6 +240,7 @@ def _ghost(p):
     ghost = p.area(p.px(*(edge*[.9, .48]).T))
     return (ghost, (-.5, .5)) if shape=='oval' else (ghost-p.area(p.px(*(edge*[.62, .28]).T)), (-.76, .76))
 
+# %% ../nbs/00d_damage.ipynb #19f62c4a
 def missing_accessory(p:_Patch):
     "The ghost of a badge, a strip or letters: clean paint, a line of dirt, glue, clip holes."
     rng, size, (ghost, clips) = p.rng, p.damage.size, _ghost(p)
@@ -280,12 +291,14 @@ def _outline(mask, reach):
     line = cv2.approxPolyDP(big, max(.8, .05*reach), True)[:, 0]
     return line.astype(np.float32) if len(line)>2 else None
 
+# %% ../nbs/00d_damage.ipynb #cc171b8f
 def _reach(d):
     "How far a damage reaches from its centre along x and y, px."
     if d.outline is not None: return np.abs(d.outline-d.centre).max(0)*1.08+6
     c, s, wide = abs(np.cos(d.angle)), abs(np.sin(d.angle)), WIDE[d.kind]*1.3
     return np.array([c+wide*s, s+wide*c])*d.size/2*1.1+6
 
+# %% ../nbs/00d_damage.ipynb #94b788fd
 def draw_damage(image:np.ndarray, # uint8 (h,w,3), changed in place
                 damage:Damage     # what to draw, centre in px of that image
                ):                 # float32 (n,2) outline inside the image, px; None when nothing of it shows

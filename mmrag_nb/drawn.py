@@ -53,6 +53,7 @@ def _kinds(i, width, rng):
     few = [KINDS[i%8], *map(str, rng.choice(KINDS, 2, p=list(_OFTEN.values())))]
     return ((few[0], None),) + _mostly(few, int(np.clip(rng.lognormal(1.7, .8), 1, 25))-1, rng)
 
+# %% ../nbs/01a_drawn_data.ipynb #4b3aca75
 def _shots(n, width, seed):
     "The plan of n photos and four more to break: every zone damaged and clean in turns, three of the n turned."
     rng = np.random.default_rng([61, seed])
@@ -76,6 +77,7 @@ def _turned(image, orientation):
     "The pixels as a camera stores them that was held so."
     return np.ascontiguousarray({1: image, 3: image[::-1, ::-1], 6: np.rot90(image, 1), 8: np.rot90(image, -1)}[orientation])
 
+# %% ../nbs/01a_drawn_data.ipynb #d50fe8bc
 def _jpeg(image, orientation=1):
     "Bytes of a JPEG, with the EXIF tag where the camera was turned."
     data = simplejpeg.encode_jpeg(_turned(image, orientation), 88, 'RGB', '420')
@@ -92,6 +94,7 @@ def _shape(label, outline, rng):
     if rng.random()<.4: shape |= dict(pixelated_type=int(rng.integers(0, 4)))
     return shape
 
+# %% ../nbs/01a_drawn_data.ipynb #c289fb2c
 def _labelme(name, photo, rng):
     "A LabelMe 4.6 file with the extra keys; label 9, which is no damage, turns up now and then."
     (h, w), shapes = photo.image.shape[:2], [_shape(label, o, rng) for label, o in photo.shapes]
@@ -99,6 +102,7 @@ def _labelme(name, photo, rng):
     return dict(version='4.6.0', flags={}, dudosa=bool(rng.random()<.06), editada=bool(rng.random()<.5), incorrecta=bool(rng.random()<.04), imagePath=name, imageData=None,
                 imageHeight=h, imageWidth=w, root='D:\\inspecciones\\zona1', shapes=shapes)
 
+# %% ../nbs/01a_drawn_data.ipynb #763e4d57
 def _answer(shot, photo):
     "The answer expected of the system."
     names = {label: kind for kind, label in LABELS.items()}
@@ -130,6 +134,7 @@ def _bad_shapes(size):
     bad = (('1', [[10, 10], [40, 20]]), ('banana', [[50, 50], [90, 50], [90, 90]]), ('2', [[60, nan], [90, 70], [80, 99]]), ('1', [[w+50, h+50], [w+90, h+50], [w+90, h+90]]))
     return [dict(label=label, points=points, shape_type='polygon', group_id=None, flags={}) for label, points in bad]
 
+# %% ../nbs/01a_drawn_data.ipynb #586f48bf
 def _write_broken(folder, shots, size, seed):
     "A cut JPEG, a text named .jpg, labels that are no JSON, labels with bad shapes."
     cut, text, no_json, bad = (f'zona1_ko_2_3_{s.at}_zona_{s.zone}' for s in shots)

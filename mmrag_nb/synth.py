@@ -12,7 +12,7 @@ import numpy as np
 from shapely import Polygon, box, unary_union
 from .core import UsageError
 from .body import ZONES, Camera, Vehicle, look_at, new_vehicle, parts_seen
-from .paint import cloud, draw_vehicle, enlarge, grain, grid, ring, stroke, tint
+from .paint import cloud, contact_sheet, draw_vehicle, enlarge, grain, grid, ring, stroke, tint
 from .damage import KINDS, LABELS, WIDE, Damage, draw_damage
 
 # %% ../nbs/01_synth.ipynb #50dcf0a6
@@ -54,6 +54,7 @@ def _somewhere(scene, kind, size, rng):
     i = rng.integers(len(xs))
     return ((xs[i]+rng.random())*_STEP, (ys[i]+rng.random())*_STEP), names[0] if names else 'paint'
 
+# %% ../nbs/01_synth.ipynb #7638ef09
 def _joint(scene, rng):
     "A place on a joint between two panels, the straightest of a few, and the direction there."
     size, lines = np.array(scene.camera.size), [p.outline for p in scene.parts if p.material=='gap' and len(p.outline)>2]
@@ -64,7 +65,7 @@ def _joint(scene, rng):
     i = few[np.argmin(bow[few])]
     return tuple(mids[i]), float(np.arctan2(way[i, 1], way[i, 0]))
 
-# %% ../nbs/01_synth.ipynb #7638ef09
+# %% ../nbs/01_synth.ipynb #cd5c5e0c
 def _loose(scene, kind, taken, most):
     "Numbers of the parts, at most `most` px long, that can come off and are whole in the photo."
     inside = lambda o: (o>2).all() and (o<np.array(scene.camera.size)-2).all() and np.ptp(o, axis=0).max()<most
@@ -86,11 +87,13 @@ def _place(scene, kind, size, rng, taken, most):
     mid, surface = _somewhere(scene, kind, size, rng)
     return Damage(kind, mid, size, .16*angle if kind in _REMOVABLE else angle, seed, surface, None)
 
+# %% ../nbs/01_synth.ipynb #72929d3d
 def _take(cells, d):
     "Mark the cells of a damage, and a rim."
     axes = (int(.58*d.size/_STEP)+1, int(.66*WIDE[d.kind]*d.size/_STEP)+1)
     cv2.ellipse(cells, (int(d.centre[0]/_STEP), int(d.centre[1]/_STEP)), axes, np.degrees(d.angle), 0, 360, _TAKEN, -1)
 
+# %% ../nbs/01_synth.ipynb #37079d6f
 def _plan(scene, wanted, rng, most=np.inf):
     "Damages for the wanted (kind, px), apart from each other where there is room, and the parts gone."
     damages, taken = [], set()
@@ -116,6 +119,7 @@ def _drop(image, mid, r, tone):
     tint(image, ring(mid+[0, .25*r], r*.7, r*.75, 14), (225, 232, 238), .3, .2*r)
     tint(image, ring(mid-[.3*r, .45*r], r*.22, None, 8), (255, 255, 255), .8)
 
+# %% ../nbs/01_synth.ipynb #0fe5aa04
 def _fleck(image, mid, r, tone): tint(image, ring(mid, r*.6, r*.5, 8), (tone, .92*tone, .8*tone), .7)
 
 def _lime(image, mid, r, tone):
@@ -135,7 +139,7 @@ def _specks(image, camera, seed):
     seen = ((mids>-9*radii[:, None]) & (mids<np.array(camera.size)+9*radii[:, None])).all(1)
     for mid, r, tone in zip(mids[seen], radii[seen], tones[seen]): draw(image, mid, r, tone)
 
-# %% ../nbs/01_synth.ipynb #0fe5aa04
+# %% ../nbs/01_synth.ipynb #1e0fb3de
 def _glare(x, y, drawing, rng):
     "A lamp or the sun on the lens, now and then: uint8 (h,w,3), or None."
     if rng.random()>.25: return None
@@ -143,10 +147,12 @@ def _glare(x, y, drawing, rng):
     spot = rng.uniform(40, 130)*np.exp(-((x-at[0])**2+(y-at[1])**2)/r**2)
     return np.repeat(spot.astype(np.uint8)[..., None], 3, 2)
 
-def _develop(image, camera, seed):
-    "Light, colour cast, glare, blur and noise of a phone."
-    rng, (x, y) = np.random.default_rng([43, seed]), grid(camera, 8)
-    cast = rng.uniform(.74, 1.06)*(1+rng.normal(0, .03, 3))
+# %% ../nbs/01_synth.ipynb #7bd38c83
+def _develop(image, camera, scene):
+    "Light, the shoot's colour cast, glare, blur and noise of a phone."
+    seed, (x, y) = scene.seed, grid(camera, 8)
+    rng, shoot = np.random.default_rng([43, seed]), np.random.default_rng([43, scene.vehicle.seed])
+    cast = rng.uniform(.92, 1.08)*shoot.uniform(.78, 1.02)*(1+shoot.normal(0, .022, 3))
     light = (1 + .13*cloud(x, y, 160, seed+7))[..., None]*cast*128
     image = cv2.multiply(image, enlarge(np.clip(light, 0, 255).astype(np.uint8), camera, 8), scale=1/128)
     if (glare:=_glare(x, y, camera.drawing, rng)) is not None: image = cv2.add(image, enlarge(glare, camera, 8))
@@ -159,7 +165,7 @@ def _shoot(scene, camera, damages, gone):
     _wires(image, camera, scene.seed)
     outlines = [draw_damage(image, d) for d in damages]
     _specks(image, camera, scene.seed)
-    return _develop(image, camera, scene.seed), outlines
+    return _develop(image, camera, scene), outlines
 
 # %% ../nbs/01_synth.ipynb #d52e8190
 class DrawnPhoto(NamedTuple):
@@ -176,6 +182,7 @@ def _silhouette(scene):
     shape = max(getattr(shape, 'geoms', [shape]), key=lambda g: g.area)
     return np.float32(shape.simplify(1).exterior.coords[:-1])
 
+# %% ../nbs/01_synth.ipynb #f2396be3
 def _wanted(kinds, width, rng):
     "(kind, px) for each wanted damage; where no px are given mostly 20–60 in a photo 2000 wide, now and then ten times that."
     unit = np.clip(width/2000, .5, 1.5)
@@ -210,6 +217,7 @@ class DrawnCrop(NamedTuple):
 
 _CLASSES = ((.005, 'very_small'), (.02, 'small'), (.08, 'medium'), (.15, 'large'), (np.inf, 'very_large'))
 
+# %% ../nbs/01_synth.ipynb #2ceb7ff2
 def _clean_corner(scene, size, rng):
     "A window corner with at least 70 % vehicle in the window, or as much as there is."
     (w, h), cells, on = scene.camera.size, size//_STEP, (scene.map>0).astype(np.float32)
@@ -224,13 +232,13 @@ def _damage_corner(scene, damage, size, rng):
     corner = np.array(damage.centre)-size/2+rng.uniform(-slack, slack, 2)
     return np.clip(np.round(corner), 0, np.array(scene.camera.size)-size).astype(int)
 
-# %% ../nbs/01_synth.ipynb #2ceb7ff2
+# %% ../nbs/01_synth.ipynb #065118a4
 def _moved(damage, by): return damage._replace(centre=tuple(np.array(damage.centre)+by), outline=None if damage.outline is None else damage.outline+np.float32(by))
 
 def _few(scene, kind, size, rng):
     "One damage, or a few of its kind close together; and the parts gone."
     if kind is None: return [], set()
-    first = float(np.exp(rng.uniform(np.log(.07*size), np.log(1.3*size))))
+    first = float(np.exp(rng.uniform(np.log(.09*size), np.log(1.3*size))))
     damages, gone = _plan(scene, list(_wanted([(kind, first)], scene.camera.size[0], rng)), rng, size)
     if kind in _REMOVABLE or first>.4*size or rng.random()<.7: return damages, gone
     return damages + [_moved(damages[0], rng.uniform(-.4, .4, 2)*size)._replace(size=first*rng.uniform(.5, 1), seed=int(rng.integers(1<<31)))
@@ -243,6 +251,7 @@ def _crop(image, outlines, kind, scene, corner):
     place = ('top', 'center', 'bottom')[min(2, int(3*(corner[1]+size/2)/h))]
     return DrawnCrop(image, mask.astype(bool), kind, scene.zone, place, None if share is None else next(n for top, n in _CLASSES if share<top), len(outlines))
 
+# %% ../nbs/01_synth.ipynb #0266414c
 def draw_crop(kind,         # one of KINDS, or None for a clean crop
               zone:str,     # one of ZONES
               size:int=336, # side of the crop, px
