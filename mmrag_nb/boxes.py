@@ -51,7 +51,7 @@ def shared_files(
     fits, sheets, rejected = matcher(domain.reader.labels or default), {}, []
     for label in filter(fits, folder.files):
         try: more, lost = read(folder, label)
-        except Bad as e: more, lost = [], [Reject(label, e.reason, f'{label} {e}')]
+        except Bad as e: more, lost = [], [Reject(label, e.reason, str(e))]
         for s in more: sheets[s.photo] = _joined(sheets[s.photo], s) if s.photo in sheets else s
         rejected += lost
     return Found(list(sheets.values()), tuple(rejected))
@@ -122,8 +122,9 @@ def read_coco(
     names = {_key(c.get('id')): c.get('name') for c in parts[2] if isinstance(c, dict)}
     of, listed = {i: [] for i in images}, {_key(im.get('id')) for im in parts[0] if isinstance(im, dict)}
     for n, a in enumerate(parts[1]):
-        if isinstance(a, dict) and _key(a.get('image_id')) in of: of[_key(a['image_id'])].append((n, a))
-        elif not isinstance(a, dict) or _key(a.get('image_id')) not in listed: lost.append(Reject(label, 'bad_shape', f'annotation {n} belongs to no image'))
+        image = _key(a.get('image_id')) if isinstance(a, dict) else None
+        if image in of: of[image].append((n, a))
+        elif image not in listed: lost.append(Reject(label, 'bad_shape', f'annotation {n} belongs to no image'))
     return [_coco_sheet(*images[i], of[i], names) for i in images], lost
 
 def _key(v): return v if isinstance(v, (int, str)) else repr(v)[:60]
@@ -133,7 +134,7 @@ def _coco_images(folder:Folder, label:str, entries:list)->tuple[dict, list[Rejec
     images, lost, near = {}, [], label.rpartition('/')[0]
     for n, im in enumerate(entries):
         try:
-            if not isinstance(im, dict) or 'id' not in im or not isinstance(im.get('file_name'), str): raise Bad('bad_image', 'has no id or file_name')
+            if not isinstance(im, dict) or im.get('id') is None or not isinstance(im.get('file_name'), str): raise Bad('bad_image', 'has no id or file_name')
             if _key(im['id']) in images: raise Bad('bad_image', f'has the id {_key(im["id"])} of another')
             images[_key(im['id'])] = photo_of(folder, im['file_name'], near), said_size(im.get('width'), im.get('height'))
         except Bad as e: lost.append(Reject(label, e.reason, f'image {n} {e}'))

@@ -18,7 +18,7 @@ from .core import Made, MmragError, Reject, pmap, reasons, run_stage, sha256, wr
 from .domain import Domain
 from .folders import class_folders, imagefolder, table
 from .photos import Folder, Found, each_shape, labelme, open_folder, read_header, read_json
-from .regions import Bad, Shape, Sheet, check_outlines, fit_sheet, make_regions, ring, to_polygons
+from .regions import SHARES, Bad, Shape, Sheet, check_outlines, fit_sheet, make_regions, ring, to_polygons
 
 # %% auto #0
 __all__ = ['READERS', 'HEADER', 'fields_of', 'read_silhouettes', 'plain', 'read_headers', 'sizes_from_labels', 'fitted',
@@ -97,8 +97,8 @@ def sizes_from_labels(
 )->tuple[pd.DataFrame, list[Reject]]: # as `read_headers`; photos whose label file names no size
     "Stand-ins for the headers of photos that are not there."
     missing = [s for s in sheets if s.photo not in folder.files and not s.broken]
-    rows = [(s.photo, *map(round, s.size), 1, None, 0) for s in missing if s.size and s.size != (1, 1)]
-    return pd.DataFrame(rows, columns=list(HEADER)).astype(HEADER), [Reject(s.photo, 'no_size', 'is not there, and its label file names no size') for s in missing if not s.size or s.size == (1, 1)]
+    rows = [(s.photo, *map(round, s.size), 1, None, 0) for s in missing if s.size not in (None, SHARES)]
+    return pd.DataFrame(rows, columns=list(HEADER)).astype(HEADER), [Reject(s.photo, 'no_size', 'is not there, and its label file names no size') for s in missing if s.size in (None, SHARES)]
 
 # %% ../nbs/02a_formats.ipynb #2dee221d
 def fitted(

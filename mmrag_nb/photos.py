@@ -243,7 +243,10 @@ def extra_json(
 )->str:
     "The other keys, as JSON."
     rest = {k: v for k, v in keys.items() if k not in aside}
-    return json.dumps(plain(rest), sort_keys=True) if rest else '{}'
+    try: return _JSON.encode(rest) if rest else '{}'
+    except ValueError: return _JSON.encode(plain(rest))      # NaN, which Python reads but JSON has not
+
+_JSON = json.JSONEncoder(sort_keys=True, allow_nan=False)
 
 # %% ../nbs/02_photos.ipynb #d5ad6f2b
 def each_shape(

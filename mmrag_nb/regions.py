@@ -18,8 +18,8 @@ from .core import MmragError, Reject, UsageError
 from .domain import Domain
 
 # %% auto #0
-__all__ = ['SHARES', 'FARTHEST', 'MOST_RUNS', 'TURN', 'LEAST_AREA', 'REGION_COLUMNS', 'Shape', 'Sheet', 'Bad', 'ring', 'box_ring',
-           'circle_ring', 'polygon_of_runs', 'runs_of', 'frame', 'to_polygons', 'move', 'mend', 'clip',
+__all__ = ['SHARES', 'FARTHEST', 'MOST_RUNS', 'TURN', 'AS_IS', 'LEAST_AREA', 'REGION_COLUMNS', 'Shape', 'Sheet', 'Bad', 'ring',
+           'box_ring', 'circle_ring', 'polygon_of_runs', 'runs_of', 'frame', 'to_polygons', 'move', 'mend', 'clip',
            'check_outlines', 'snake', 'kind_of_word', 'kinds_of_labels', 'size_classes', 'severities_of', 'fit_sheet',
            'make_regions']
 
@@ -41,7 +41,7 @@ class Sheet:
     rejected: tuple[Reject, ...] = () # shapes that could not be read
     broken: Reject | None = None      # the file can't be trusted: the photo is left out
 
-SHARES = (1., 1.)
+SHARES = (0., 0.)   # no photo has that size
 
 # %% ../nbs/01a_regions.ipynb #f0c6d6b8
 class Bad(MmragError):
@@ -50,7 +50,7 @@ class Bad(MmragError):
         reason:str,   # code in snake_case
         detail:str,   # a sentence
     ):
-        super().__init__(detail)
+        super().__init__(detail[:200].encode('utf-8', 'replace').decode())   # it may quote a file: no novels, no half characters
         self.reason = reason
 
 FARTHEST = 1e7   # px; beyond that a number is an accident, and geometry loses its digits
@@ -121,6 +121,8 @@ TURN = {  # (a, b, c, d, e, f): x' = a·x + b·y + c,  y' = d·x + e·y + f, in 
     1: (1, 0, 0, 0, 1, 0), 2: (-1, 0, 1, 0, 1, 0), 3: (-1, 0, 1, 0, -1, 1), 4: (1, 0, 0, 0, -1, 1),
     5: (0, 1, 0, 1, 0, 0), 6: (0, -1, 1, 1, 0, 0), 7: (0, -1, 1, -1, 0, 1), 8: (0, 1, 0, -1, 0, 1)}
 
+AS_IS = (1, 0, 0, 0, 1, 0)
+
 def frame(
     said:tuple|None,   # width, height in the label file; None: not said
     size:tuple,        # width, height of the upright photo
@@ -128,7 +130,7 @@ def frame(
 )->tuple:              # (a, b, c, d, e, f): label file's pixels → upright pixels
     "How to bring a label file's coordinates into the upright photo."
     w, h = size
-    if said is None or tuple(said) == (w, h): return 1, 0, 0, 0, 1, 0
+    if said is None or tuple(said) == (w, h): return AS_IS
     if tuple(said) == SHARES: return w, 0, 0, 0, h, 0
     turned = orientation >= 5 and not _alike(said, (w, h))
     if not _alike(said, (h, w) if turned else (w, h)): raise Bad('size_disagrees', f'is for {said[0]:g} x {said[1]:g} px, the photo has {w} x {h}')
@@ -160,6 +162,7 @@ def move(
     frames:np.ndarray,  # float (n,6), as `frame` gives them
 )->np.ndarray:          # (n,) moved
     "Bring each geometry into its photo's upright frame."
+    if (frames == AS_IS).all(): return geoms      # mostly there is nothing to do
     xy, i = shapely.get_coordinates(geoms, return_index=True)
     a, b, c, d, e, f = frames[i].T
     return shapely.set_coordinates(geoms.copy(), np.stack([a*xy[:, 0] + b*xy[:, 1] + c, d*xy[:, 0] + e*xy[:, 1] + f], 1))
@@ -183,7 +186,9 @@ def clip(
     "Cut off what lies outside the photo."
     x0, y0, x1, y1 = shapely.bounds(geoms).T
     out, geoms = (x0 < 0) | (y0 < 0) | (x1 > width) | (y1 > height), geoms.copy()
-    geoms[out] = [_polygons_of(g) for g in shapely.intersection(geoms[out], shapely.box(0, 0, width[out], height[out]))]
+    cut = np.array([_polygons_of(g) for g in shapely.intersection(geoms[out], shapely.box(0, 0, width[out], height[out]))], dtype=object)
+    xy, i = shapely.get_coordinates(cut, return_index=True)
+    geoms[out] = shapely.set_coordinates(cut, np.clip(xy, 0, np.stack([width[out], height[out]], 1)[i]))   # cutting may leave a point 1e-16 px outside
     return geoms
 
 def _polygons_of(g)->shapely.Geometry:
@@ -285,7 +290,7 @@ def make_regions(
     frames = {s.photo: frame(s.size, sizes[s.photo][:2], sizes[s.photo][2]) for s in sheets}
     shapes[['width', 'height']] = [sizes[p][:2] for p in shapes.photo_id]
     geoms, why = _geometry(shapes, np.array([frames[p] for p in shapes.photo_id], dtype=float))
-    rejected += [Reject(p, r, f'shape {n} ("{l}") {_SAID[r]}') for p, n, l, r in zip(shapes.photo_id, shapes.n, shapes.label, why) if r]
+    rejected += [Reject(p, r, f'shape {n} ("{l[:60]}") {_SAID[r]}') for p, n, l, r in zip(shapes.photo_id, shapes.n, shapes.label, why) if r]
     return _measured(domain, shapes[why == ''], geoms[why == '']), rejected
 
 _TYPES = {c: 'float32' if c in ('x0', 'y0', 'x1', 'y1', 'area_px', 'share') else 'bool' if c == 'whole' else 'object' for c in REGION_COLUMNS}
@@ -295,14 +300,14 @@ def _known(sheets:list[Sheet], kinds:dict, domain:Domain)->tuple[pd.DataFrame, l
     "All shapes of a known kind as rows; the others with their label named."
     rows = [(sheet.photo, kinds[s.label], *s) for sheet in sheets for s in sheet.shapes]
     asked = 'add it to the labels of a kind, or to reader.drop' if domain.kinds != 'from_labels' else 'it has no letters'
-    rejected = [Reject(p, 'unknown_label', f'shape {n} is labelled "{l}": {asked}') for p, k, n, l, *_ in rows if k is None]
-    return pd.DataFrame([r for r in rows if r[1]], columns=['photo_id', 'kind', 'n', 'label', 'outline', 'extra']), rejected
+    rejected = [Reject(p, 'unknown_label', f'shape {n} is labelled "{l[:60]}": {asked}') for p, k, n, l, *_ in rows if k is None]
+    return pd.DataFrame([r for r in rows if r[1]], columns=['photo_id', 'kind', 'n', 'label', 'outline', 'extra'], dtype=object), rejected
 
 # %% ../nbs/01a_regions.ipynb #902572ba
 def _geometry(shapes:pd.DataFrame, frames:np.ndarray)->tuple[np.ndarray, np.ndarray]:
     "Valid geometry in the upright photo, and why some have none."
     w, h = shapes.width.to_numpy(), shapes.height.to_numpy()
-    frames[[o is None for o in shapes.outline]] = 1, 0, 0, 0, 1, 0     # the whole photo is upright already
+    frames[[o is None for o in shapes.outline]] = AS_IS     # the whole photo is upright already
     return check_outlines(move(to_polygons(list(shapes.outline), w, h), frames), w, h)
 
 def _measured(domain:Domain, shapes:pd.DataFrame, geoms:np.ndarray)->pd.DataFrame:
