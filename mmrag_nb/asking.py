@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import Made, MmragError, UsageError, load, load_array, manifest, run_stage
+from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, run_stage
 from .domain import Domain
 
 # %% auto #0
@@ -44,7 +44,7 @@ def describe(
     from mmrag_nb.pixels import cut
     crops, rejected, at, found = crops.reset_index(drop=True), [], [], []
     for _, images in cut(crops, load(Path(out)/'photos', 'photos'), Path(data), workers):
-        if not images: continue
+        if isinstance(images, Reject): rejected.append(images); continue
         at += [i for i, _ in images]; found.append(encoder.image([image for _, image in images]))
     if not found: raise MmragError(f'{data}: not one crop could be read. Is this the folder that the run was made from?')
     return Made(tables={'rows': crops.iloc[at][['crop_id']].reset_index(drop=True)}, arrays={'vectors': np.concatenate(found).astype(np.float32)}, rejected=rejected, counts={'crops': len(at)})

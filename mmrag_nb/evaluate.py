@@ -56,6 +56,7 @@ class Evaluation:
     metrics: pd.DataFrame          # by, of, system, average, measure, value, low, high, questions, groups
     differences: pd.DataFrame      # system, value, low, high, words: ours against it, macro recall@1
 
+# %% ../nbs/11_evaluation.ipynb #d644ddf7
 def evaluate(
     vectors:np.ndarray,            # float32 (n,d)
     table:pd.DataFrame,            # n rows, see `as_rows`
@@ -75,6 +76,7 @@ def evaluate(
     differences = pd.DataFrame([{'system': n} | difference(answered[OURS], a, drawn) for n, a in answered.items() if n != OURS])
     return Evaluation(rows, task, rankings, answered, told[OURS], drawn, metrics, differences)
 
+# %% ../nbs/11_evaluation.ipynb #69f74cc8
 def make_task(rows:pd.DataFrame)->Task:
     "Test asks train; rows without a side ask each other."
     at = {s: np.flatnonzero(rows.side == s) for s in ('test', 'train', 'both')}
@@ -150,6 +152,7 @@ def _headline(ev:Evaluation, thing:str)->dict:
     baselines = first.value[list(BLIND)].to_dict()
     return headline(first.loc[OURS].to_dict(), baselines, ev.differences.set_index('system').loc[max(baselines, key=baselines.get)].to_dict(), thing)
 
+# %% ../nbs/11_evaluation.ipynb #ebf0a496
 _CARDS = {('macro', 'recall@1'): ('First hit right', 'each kind counts the same'), ('macro', 'recall@5'): ('Right among the first five', 'each kind counts the same'),
           ('micro', 'recall@1'): ('First hit right, by crop', 'frequent kinds count more'), ('macro', 'mrr'): ('Mean reciprocal rank', 'all at the first hit: 100 %')}
 
@@ -196,6 +199,7 @@ def run_evaluate(
     settings = {'domain': domain.model_dump(mode='json', include={'name', 'title', 'finding', 'filters', 'split'}), 'pictures': data is not None, 'against': other}
     return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, asked, against))
 
+# %% ../nbs/11_evaluation.ipynb #b8191ae6
 def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None)->Made:
     certificate = verified(domain, out)
     rows, vectors, others, left = material(out, asked)
@@ -244,6 +248,7 @@ def checked(ev:Evaluation, queries:Path|None)->list[dict]:
             {'check': 'What is measured', 'ok': True, 'found': 'whether damage is named rightly once somebody points at it: the test crops were cut around outlines that people drew'}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
             {'check': 'Intervals', 'ok': True, 'found': f'95 %, bootstrap over {len(ev.draws.groups)} groups of photos, {len(ev.draws.counts)} draws, seed 0'}]
 
+# %% ../nbs/11_evaluation.ipynb #6c6a8976
 def arms(ev:Evaluation)->list[dict]:
     "With and without retrieval; what has not been run says so."
     f = ev.metrics.query('system == @OURS and by == "all"').set_index('measure').value

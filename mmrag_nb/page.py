@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .classification import Votes, confusion, reliability, risk_coverage
-from .core import load, manifest, versions
+from .core import Reject, load, manifest, versions
 from .metrics import Task
 from .protocol import CLEAN
 from .report import jpeg_uri, svg_paths
@@ -21,7 +21,7 @@ __all__ = ['STAGES', 'VOTE_NAMES', 'made_of', 'rejected_rows', 'vote_part', 'map
            'shown_crops', 'pictures_of', 'shots_of']
 
 # %% ../nbs/11i_page.ipynb #a89b50fb
-STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'baseline')
+STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'baseline', 'queries')
 
 def made_of(
     out:Path, # folder of the stages
@@ -124,17 +124,27 @@ def pictures_of(
     page:dict,          # whose crops are to be seen
     out:Path,           # folder of the stages
     data:Path,          # folder of photos
-)->dict[str, dict]:     # crop_id → {src, width, height, outlines}
-    "Cut the crops that the page shows."
+)->dict[str, dict]:     # crop_id → {src, width, height, outlines, scale, dx, dy}
+    "Cut the crops that the page shows; what can't be read has no picture."
     from mmrag_nb.pixels import cut
     crops, photos, regions = load(out/'crops', 'crops'), load(out/'photos', 'photos'), load(out/'photos', 'regions')
     wanted = crops[crops.crop_id.isin(shown_crops(page))].reset_index(drop=True)
-    cuts = [(wanted.iloc[i], image) for _, images in cut(wanted, photos, data) for i, image in images]
-    return {c.crop_id: {'src': jpeg_uri(image, 240), 'width': int(c.x1 - c.x0), 'height': int(c.y1 - c.y0), 'outlines': outlines_of(regions, c.photo_id, (c.x0, c.y0, c.x1, c.y1))} for c, image in cuts}
+    found = [images for _, images in cut(wanted, photos, data) if not isinstance(images, Reject)]
+    return {wanted.crop_id[i]: _picture(wanted.iloc[i], image, regions) for images in found for i, image in images}
 
-# %% ../nbs/11i_page.ipynb #55b53eb3
+def _picture(crop:pd.Series, image:np.ndarray, regions:pd.DataFrame)->dict:
+    "A crop's picture, its outlines in the window's px, and how the window lies in the picture."
+    from mmrag_nb.pixels import placed
+    window = crop.x0, crop.y0, crop.x1, crop.y1
+    scale, dx, dy, w, h = placed(int(crop.x1 - crop.x0), int(crop.y1 - crop.y0), crop.get('render', 'native'), int(crop.get('render_side', 0)))
+    return {'src': jpeg_uri(image, 240), 'width': w, 'height': h, 'outlines': outlines_of(regions, crop.photo_id, window), 'scale': scale, 'dx': dx, 'dy': dy}
+
 def shots_of(page:dict, out:Path, data:Path)->dict[str, str]:
     "The whole photos that the page shows: photo_id → data URI."
     from mmrag_nb.pixels import read_photo
-    turned = load(out/'photos', 'photos').set_index('photo_id').orientation
-    return {p['photo_id']: jpeg_uri(read_photo(Path(data)/p['photo_id'], int(turned[p['photo_id']]))) for p in page['photos']}
+    from mmrag_nb.regions import Bad
+    turned, found = load(out/'photos', 'photos').set_index('photo_id').orientation, {}
+    for name in (p['photo_id'] for p in page['photos']):
+        try: found[name] = jpeg_uri(read_photo(Path(data)/name, int(turned[name])))
+        except Bad: continue          # the page says "no picture"; the stage that met it first has the reason
+    return found

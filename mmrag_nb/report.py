@@ -142,7 +142,7 @@ def _spread(kinds:np.ndarray, mask:np.ndarray, key:np.ndarray, each:int)->list[i
 def asked_row(q:pd.Series, shown:int=5)->dict:
     "A question and its hits, as the page shows them."
     hits = [{'crop_id': c, 'kind': k, 'right': bool(r), 'score': float(s), 'about': a} for c, k, r, s, a in zip(q.hits, q.hit_kinds, q.right, q.scores, q.hit_about)]
-    return {'crop_id': q.crop_id, 'kind': q.kind, 'about': q.about, 'hits': hits[:shown]}
+    return {'crop_id': q.crop_id, 'kind': q.kind, 'voted': q.get('voted', ''), 'about': q.about, 'hits': hits[:shown]}
 
 # %% ../nbs/11d_report.ipynb #d15cc6f3
 SECTIONS = {'glance': 'At a glance', 'against': 'Compared with another run', 'kinds': 'Kind by kind', 'examples': 'Questions and their hits', 'vote': 'What the neighbours vote for', 'parts': 'By place, severity and size',
@@ -154,7 +154,7 @@ def _templates()->Path: return Path(__file__).parent/'templates' if '__file__' i
 
 def render(
     page:dict,           # what `report.json` holds
-    pictures:dict=None,  # crop_id → {src, width, height, outlines}
+    pictures:dict=None,  # crop_id → {src, width, height, outlines, scale, dx, dy}
     shots:dict=None,     # photo_id → data URI
 )->str:                  # HTML, one file
     "Write the report."
