@@ -18,25 +18,26 @@ from .core import Made, MmragError, Reject, UsageError, digest, load, load_array
 from .domain import Domain
 from .embed import domain_encoder, fingerprint_of
 from .encoder import Encoder, broken
+from .pixels import cut, placed
 
 # %% auto #0
 __all__ = ['CHUNK', 'crop_mask', 'Work', 'plan', 'region_ids', 'masks_for', 'chunks_of', 'Chunk', 'save_chunk', 'load_chunk',
            'ahead', 'Batch', 'pictures', 'batches', 'prepared_batch', 'embed_chunks', 'finished', 'word_vectors',
-           'kept', 'embed_all', 'layout', 'put_together', 'run_embed']
+           'kept', 'embed_all', 'stored', 'layout', 'put_together', 'run_embed']
 
 # %% ../nbs/07g_embedding_run.ipynb #8572f881
 def crop_mask(
-    window:tuple,        # px: x0, y0, x1, y1 in the photo
-    shapes:list,         # shapely (multi)polygons in the photo's frame
-    shape:tuple,         # px: height and width of the crop's picture
-)->np.ndarray|None:      # bool (h,w); None when nothing lies inside
+    window:tuple,      # px: x0, y0, x1, y1 in the photo
+    shapes:list,       # shapely (multi)polygons in the photo's frame
+    place:tuple=None,  # how the window lies in the crop's picture, as `pixels.placed` says; None: it is the picture
+)->np.ndarray|None:    # bool (h,w); None when nothing lies inside
     "Fill the regions' outlines in the frame of a crop."
-    scale = np.array([shape[1]/(window[2]-window[0]), shape[0]/(window[3]-window[1])])
-    mask = np.zeros(shape, np.uint8)
+    scale, dx, dy, w, h = place or (1., 0, 0, window[2]-window[0], window[3]-window[1])
+    mask = np.zeros((h, w), np.uint8)
     for part in shapely.get_parts(shapely.clip_by_rect(shapes, *window)) if len(shapes) else []:
         if part.geom_type != 'Polygon': continue
-        rings = [np.asarray(r.coords) for r in (part.exterior, *part.interiors)]
-        cv2.fillPoly(mask, [np.round((r - window[:2])*scale*16).astype(np.int32) for r in rings], 1, shift=4)
+        rings = [(np.asarray(r.coords) - window[:2])*scale + (dx, dy) for r in (part.exterior, *part.interiors)]
+        cv2.fillPoly(mask, [np.round(r*16).astype(np.int32) for r in rings], 1, shift=4)
     return mask.astype(bool) if mask.any() else None
 
 # %% ../nbs/07g_embedding_run.ipynb #886ea97b
@@ -84,21 +85,23 @@ def region_ids(defects)->list[str]: return [d['region_id'] for d in (defects if 
 
 def masks_for(
     work:Work,
-    rows:list[int],          # positions in `work.crops`
-    images:list[np.ndarray], # their pictures
-)->list:                     # bool (h,w) or None
+    rows:list[int], # positions in `work.crops`
+)->list:            # bool (h,w) or None
     "Masks of crops, when the encoder uses them."
     if not work.shapes: return [None]*len(rows)
-    boxes, defects = work.crops[['x0', 'y0', 'x1', 'y1']].to_numpy(), work.crops.defects
-    shown = [[work.shapes[i] for i in region_ids(defects.iloc[r]) if i in work.shapes] for r in rows]
-    return [crop_mask(tuple(boxes[r]), s, im.shape[:2]) if s else None for r, s, im in zip(rows, shown, images)]
+    masks = []
+    for c in work.crops.iloc[rows].itertuples():
+        shown = [work.shapes[i] for i in region_ids(c.defects) if i in work.shapes]
+        place = placed(c.x1-c.x0, c.y1-c.y0, c.render, c.render_side) if hasattr(c, 'render') else None
+        masks.append(crop_mask((c.x0, c.y0, c.x1, c.y1), shown, place))
+    return masks
 
 # %% ../nbs/07g_embedding_run.ipynb #43234595
 CHUNK = 256   # crops, at least
 
 def chunks_of(
     photo_ids:np.ndarray, # str (n,), photo of each row to do, photo by photo
-    least:int=CHUNK,      # rows
+    least:int,            # rows
 )->list[np.ndarray]:      # positions of each chunk
     "Whole photos together until a chunk has enough rows."
     starts = np.flatnonzero(np.r_[True, photo_ids[1:] != photo_ids[:-1]]) if len(photo_ids) else np.array([], int)
@@ -173,7 +176,6 @@ def pictures(
     workers:int=0,
 ):                   # yields photo_id, [(row, uint8 (h,w,3))] or the reason why there are none
     "Cut the crops photo by photo."
-    from mmrag_nb.pixels import cut
     for photo_id, found in cut(work.crops.iloc[rows].reset_index(drop=True), work.photos, work.data, workers):
         yield photo_id, found if isinstance(found, Reject) else [(int(rows[i]), im) for i, im in found]
 
@@ -206,7 +208,7 @@ def prepared_batch(
 )->Batch:
     "Prepare crops together; when that fails, find which of them it is and leave out those."
     rows, images = [r for r, _ in crops], [im for _, im in crops]
-    masks, texts = masks_for(work, rows, images), [work.texts[rows].tolist()] if encoder.joint and encoder.uses_text else []
+    masks, texts = masks_for(work, rows), [work.texts[rows].tolist()] if encoder.joint and encoder.uses_text else []
     try: return replace(batch, rows=rows, prepared=encoder.prepare(images, masks, *texts) if rows else None)
     except (MmragError, ValueError, RuntimeError) as e:
         if len(rows) == 1: return replace(batch, rejected=batch.rejected + [Reject(work.crops.crop_id.iloc[rows[0]], 'not_prepared', str(e))])
@@ -270,21 +272,28 @@ def embed_all(
     "Embed what isn't there yet, chunk by chunk, and put the table together."
     store, pool = Path(folder)/'chunks', kept(folder)
     chunks, names = layout(work, pool)
-    left = {p.name: load_chunk(p) for p in store.glob('*') if not p.name.startswith('.')}
-    left = {n: c for n, c in left.items() if c is not None}
+    left = stored(store)
     if set(left) - set(names):           # of another layout: photos changed since the run was killed
         pool |= {k: v for c in left.values() for k, v in zip(c.keys, c.vectors)}
         chunks, names = layout(work, pool)
     todo = [(c, n) for c, n in zip(chunks, names) if n not in left]
+    resumed = sum(len(left[n].keys) for n in names if n in left)
     for i, chunk in embed_chunks(work, encoder, [c for c, _ in todo], workers):
         left[todo[i][1]] = chunk
         save_chunk(store/todo[i][1], chunk)
-    return put_together(work, encoder, pool, [left[n] for n in names], store)
+    made = put_together(work, encoder, pool, [left[n] for n in names])
+    save_chunk(store/'all', Chunk(made.tables['rows'].key.to_numpy(), made.arrays['vectors']))   # whatever happens while the stage is written, nothing is lost
+    return replace(made, counts=made.counts | {'embedded': made.counts['embedded'] - resumed, 'resumed': resumed})
+
+def stored(store:Path)->dict[str, Chunk]:
+    "Whole chunks of a run that was killed, by name."
+    chunks = {p.name: load_chunk(p) for p in store.glob('[!.]*')}
+    return {n: c for n, c in chunks.items() if c is not None}
 
 def layout(work:Work, pool:dict)->tuple[list[np.ndarray], list[str]]:
     "Chunks of the rows that are not in the pool, and a name for each that tells its rows."
     rows = np.flatnonzero([k not in pool for k in work.keys])
-    chunks = [rows[c] for c in chunks_of(work.crops.photo_id.to_numpy()[rows])]
+    chunks = [rows[c] for c in chunks_of(work.crops.photo_id.to_numpy()[rows], CHUNK)]
     return chunks, [digest(work.keys[c])[:32] for c in chunks]
 
 # %% ../nbs/07g_embedding_run.ipynb #1ef5fea1
@@ -293,17 +302,14 @@ def put_together(
     encoder:Encoder,
     pool:dict,           # key → vector
     done:list[Chunk],
-    store:Path,          # folder of chunks
 )->Made:
     "The table, in the order of the crops; rows without a vector are left out."
     new = {k: v for c in done for k, v in zip(c.keys, c.vectors)}
     has = np.array([k in new or k in pool for k in work.keys], dtype=bool)
     rows = work.crops.loc[has, ['crop_id']].assign(key=work.keys[has]).reset_index(drop=True)
     vectors = np.stack([new[k] if k in new else pool[k] for k in rows.key]).astype(np.float32) if len(rows) else np.zeros((0, encoder.dim), np.float32)
-    save_chunk(store/'all', Chunk(work.keys[has], vectors, []))     # whatever happens while the stage is written, nothing has to be embedded again
-    rejected = [r for c in done for r in c.rejected]
-    counts = {'rows': len(rows), 'dim': int(vectors.shape[1]), 'embedded': len(new), 'reused': len(rows) - len(set(rows.key) & set(new)), 'crops_left_out': int((~has).sum()), 'dtype': encoder.dtype}
-    return Made({'rows': rows}, {'vectors': vectors}, rejected=rejected, counts=counts)
+    counts = {'rows': len(rows), 'dim': int(vectors.shape[1]), 'embedded': len(new), 'resumed': 0, 'reused': len(rows) - len(new), 'crops_left_out': int((~has).sum()), 'dtype': encoder.dtype}
+    return Made({'rows': rows}, {'vectors': vectors}, rejected=[r for c in done for r in c.rejected], counts=counts)
 
 # %% ../nbs/07g_embedding_run.ipynb #3f52a1e8
 def run_embed(
