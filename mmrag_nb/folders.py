@@ -153,7 +153,8 @@ def _labels(d:dict, photo:str)->list[dict]:
     "Labels of the whole photo; those of the folder when the line speaks of no class at all."
     if 'label' not in d and 'objects' in d: return []
     label = d.get('label', class_of(photo))
-    return [{'label': l} for l in (label if isinstance(label, list) else [] if label is None else [label])]
+    rest = extra_json(d, {'file_name', 'width', 'height', 'objects', *_NAMES})
+    return [{'label': l, 'extra': rest} for l in (label if isinstance(label, list) else [] if label is None else [label])]
 
 def _objects(o)->list[dict]:
     "Columns side by side → one dict an object."
@@ -177,5 +178,5 @@ def _is_json(text)->bool:
 def imagefolder(domain:Domain, folder:Folder, workers:int=0)->Found:
     "Reader of Hugging Face image folders."
     table = shared_files(domain, folder, read_metadata, ('**/metadata.jsonl',))
-    told = {s.photo for s in table.sheets} | folder.clean
-    return Found(table.sheets + [Sheet(p, (Shape(0, c, None),)) for p in folder.bases if p not in told and (c := class_of(p))], table.rejected)
+    if table.sheets: return table          # who writes a table means the table, not the folders
+    return Found([Sheet(p, (Shape(0, c, None),)) for p in folder.bases if p not in folder.clean and (c := class_of(p))], table.rejected)

@@ -23,7 +23,7 @@ from .regions import Bad, Shape, Sheet, box_ring, circle_ring, polygon_of_runs, 
 __all__ = ['LISTED', 'TEMPLATES', 'FORMATS', 'GARBAGE', 'MOST_BYTES', 'MOST_SHARED', 'list_files', 'glob_regex', 'matcher',
            'Folder', 'open_folder', 'fixed_end', 'promised', 'read_header', 'read_bytes', 'read_json', 'label_text',
            'said_size', 'extra_json', 'each_shape', 'labelme_outline', 'labelme_shape', 'read_labelme', 'label_file_of',
-           'Found', 'per_photo', 'labelme']
+           'labels_folder', 'Found', 'per_photo', 'labelme']
 
 # %% ../nbs/02_photos.ipynb #a6f74e40
 LISTED = '.jpg .jpeg .png .webp .bmp .tif .tiff .gif .json .jsonl .xml .txt .csv .tsv .yaml .yml'.split()
@@ -322,11 +322,17 @@ def label_file_of(
 )->str|None:             # path relative to the data folder
     "The label file of a photo, when there is one."
     at, _, name = photo.rpartition('/')
-    values = {'{base}': folder.bases[photo].rpartition('/')[2], '{stem}': name.rpartition('.')[0], '{labels}': re.sub(r'(^|.*/)images(?=/|$)', r'\1labels', at) or '.'}
+    values = {'{base}': folder.bases[photo].rpartition('/')[2], '{stem}': name.rpartition('.')[0], '{labels}': labels_folder(at)}
     for t in folder.templates:
         for k, v in values.items(): t = t.replace(k, v)
         for path in ((f'{at}/{t}' if at else t), t.removeprefix('./')):
             if path in folder.files: return path
+
+def labels_folder(
+    at:str,  # folder of photos, relative to the data folder
+)->str:
+    "Where YOLO keeps the labels: the last `images` of the path becomes `labels`."
+    return re.sub(r'(^|.*/)images(?=/|$)', r'\1labels', at) or '.'
 
 # %% ../nbs/02_photos.ipynb #9338f1e2
 @dataclass(frozen=True)

@@ -318,5 +318,14 @@ def _measured(domain:Domain, shapes:pd.DataFrame, geoms:np.ndarray)->pd.DataFram
     t = pd.DataFrame(shapely.bounds(geoms), columns=['x0', 'y0', 'x1', 'y1'], dtype='float32')
     t['region_id'] = [f'{p}#{n}' for p, n in zip(shapes.photo_id, shapes.n)]
     for c in ('photo_id', 'kind', 'label', 'extra'): t[c] = shapes[c].to_list()
-    t['severity'] = pd.Series(severities_of(domain, t.label, np.where(whole, None, sizes)), dtype='str')
+    said = [_said_severity(domain, x) for x in t.extra]
+    t['extra'] = [x for _, x in said]
+    t['severity'] = pd.Series([s or v for (s, _), v in zip(said, severities_of(domain, t.label, np.where(whole, None, sizes)))], dtype='str')
     return t.assign(geometry=shapely.to_wkb(geoms), area_px=area.astype('float32'), share=share.astype('float32'), size_class=sizes, whole=whole)[REGION_COLUMNS]
+
+# %% ../nbs/01a_regions.ipynb #1f9e7adc
+def _said_severity(domain:Domain, extra:str)->tuple[str|None, str]:
+    "A severity that the file itself gives a shape; the other keys."
+    if '"severity"' not in extra: return None, extra
+    keys = json.loads(extra)
+    return (keys.pop('severity'), json.dumps(keys, sort_keys=True)) if str(keys.get('severity')) in domain.severities else (None, extra)
