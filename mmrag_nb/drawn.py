@@ -51,7 +51,7 @@ def _kinds(i, width, rng):
     if i==1: return (('surface_scratch', .58*width),) + _mostly(['surface_scratch', 'dent'], 4, rng)
     if i==2: return tuple(('dent', float(s)) for s in rng.uniform(.009, .022, 70)*width)
     few = [KINDS[i%8], *map(str, rng.choice(KINDS, 2, p=list(_OFTEN.values())))]
-    return ((few[0], None),) + _mostly(few, int(np.clip(rng.lognormal(1.7, .8), 1, 25))-1, rng)
+    return ((few[0], None),) + _mostly(few, int(np.clip(rng.lognormal(2.3, .75), 1, 25))-1, rng)
 
 # %% ../nbs/01a_drawn_data.ipynb #4b3aca75
 def _shots(n, width, seed):
@@ -89,7 +89,7 @@ def _jpeg(image, orientation=1):
 
 # %% ../nbs/01a_drawn_data.ipynb #15c32ded
 def _shape(label, outline, rng):
-    shape = dict(label=label, points=[[round(float(x), 1), round(float(y), 1)] for x, y in outline], shape_type='polygon', group_id=None, flags={})
+    shape = dict(label=label, points=[[round(float(x)), round(float(y))] for x, y in outline], shape_type='polygon', group_id=None, flags={})
     if rng.random()<.6: shape |= dict(piece=int(rng.integers(1, 12)))
     if rng.random()<.4: shape |= dict(pixelated_type=int(rng.integers(0, 4)))
     return shape
