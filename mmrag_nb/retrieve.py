@@ -69,9 +69,13 @@ class Retriever:
         limits:Limits=None,      # own photo left out, hits a photo
     )->Hits:
         "The k crops nearest to a query among those that pass."
-        found = self.index.search(query_vector(self.encoder, query), k, self.canonical(where), limits)
-        return hits_of(found, self.pictures, _said(query))
+        return self.hits(self.found(query, k, where, limits), query)
 
+    def found(self, query, k:int=5, where:dict|None=None, limits:Limits=None)->Found:
+        "The same as rows of the index: to choose among them, or merge them, before they become hits."
+        return self.index.search(query_vector(self.encoder, query), k, self.canonical(where), limits)
+
+    def hits(self, found:Found, query='')->Hits: return hits_of(found, self.pictures, _said(query))
     def canonical(self, where:dict|None)->dict|None: return _canonical(self, where)
     def search_many(self, queries:list, k:int=5, where:dict|None=None)->list[Hits]: return _search_many(self, queries, k, where)
     def search_photo(self, photo:np.ndarray, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
