@@ -79,6 +79,7 @@ def values_of(
     return terms | {'count': str(counts.total()), 'damage': (names[0] if len(names) == 1 else phrase('several')), 'kinds': ', '.join(names), 'pattern': phrase(pattern(boxes)),
                     'place': phrase(crop.get('place')), 'subject': in_language(d.subject, language), 'finding': in_language(d.finding, language)}
 
+# %% ../nbs/06_context.ipynb #a26346eb
 def defects_of(
     taxonomy:Taxonomy,
     crop:Mapping,      # a row of the crops table
@@ -136,6 +137,7 @@ def _adds(sentence:str, template:str, values:Mapping)->bool:
     names = names_in(sentence)
     return all(values.get(n) for n in names) and not (names and names <= names_in(template))
 
+# %% ../nbs/06_context.ipynb #593ff90d
 def _lengthened(text:str, sentences:list[str], length:tuple[int, int])->str:
     for s in sentences:
         if len(text) < length[0] and len(text) + 1 + len(s) <= length[1]: text += ' ' + s

@@ -18,7 +18,8 @@ from .core import UsageError
 # %% auto #0
 __all__ = ['Texts', 'Words', 'Phrase', 'ReaderKind', 'SIZES', 'COLUMNS', 'FILLED', 'in_language', 'Term', 'Kind', 'Severity',
            'Value', 'FieldSpec', 'Lexicon', 'Vocabulary', 'Reader', 'Group', 'Split', 'Crops', 'Text', 'Embedding',
-           'IndexSpec', 'AnalyzerSpec', 'Domain', 'near', 'shipped', 'domain_path', 'load_domain', 'parse_domain']
+           'IndexSpec', 'AnalyzerSpec', 'Subject', 'Domain', 'near', 'shipped', 'domain_path', 'load_domain',
+           'parse_domain']
 
 # %% ../nbs/00a_domain.ipynb #9d8013de
 def _text(v): return str(v) if isinstance(v, (int, float)) and not isinstance(v, bool) else v
@@ -44,6 +45,7 @@ def in_language(
     "What is written in that language, else in English, else in the first language there is."
     return texts.get(language) or texts.get('en') or next(iter(texts.values()), default)
 
+# %% ../nbs/00a_domain.ipynb #5ca4c5ac
 class Term(_Part):
     "Something with a name that people write in many ways."
     words: Words = {}
@@ -62,7 +64,7 @@ class Term(_Part):
         one = in_language(self.words, language, (name.replace('_', ' '),))[0]
         return self.plural.get(language, one) if many else one
 
-# %% ../nbs/00a_domain.ipynb #5ca4c5ac
+# %% ../nbs/00a_domain.ipynb #79d18e9e
 class Kind(Term):
     "What a region shows: a kind of damage, a class of object."
     labels: Texts = ()               # as the annotation files have it
@@ -81,6 +83,7 @@ class Value(Term):
     area: str | None = None
     parts: dict[Literal['top', 'center', 'bottom'], str] = {}
 
+# %% ../nbs/00a_domain.ipynb #c213c588
 class FieldSpec(Term):
     "A column that a photo's name (or folder) tells."
     from_name: str | None = None     # regex on the photo's path; its first group is the raw value
@@ -116,6 +119,7 @@ class Lexicon(_Part):
     glue: Words = {}                 # words that may stand inside a phrase: the door *of the* driver
     filler: Words = {}               # further words that say nothing about a crop
 
+# %% ../nbs/00a_domain.ipynb #b6476736
 class Vocabulary(_Part):
     "Another set of words for the kinds."
     kinds: dict[str, tuple[str, Annotated[float, Field(ge=0, le=1)]]] = {}   # kind → (word, confidence)
@@ -175,6 +179,7 @@ class Crops(_Part):
     clean_per_photo: int | None = Field(None, ge=1)
     hard_clean_per_photo: int = Field(0, ge=0)  # undamaged windows of damaged photos
 
+# %% ../nbs/00a_domain.ipynb #c737d2cf
 class Text(_Part):
     "How a crop is put into words. In a template {name} is filled in, and [a piece in brackets] is left out where its name has no value."
     form: Literal['short', 'rich'] = 'rich'
@@ -244,14 +249,13 @@ def _merged(base:Any, own:Any, join:bool=False)->Any:
 SIZES = {'very_small': .005, 'small': .02, 'medium': .08, 'large': .15, 'very_large': 1.}  # upper bounds, share of the photo
 COLUMNS = ('kinds', 'has_damage', 'severity', 'area', 'part', 'place', 'damage_count', 'crop_type', 'crop_id', 'photo_id', 'side')  # of the crops table
 
-class Domain(_Part):
-    "Everything that ties the code to a subject."
+# %% ../nbs/00a_domain.ipynb #2225292f
+class Subject(_Part):
+    "What the photos are of, and the words for it."
     name: str = Field(pattern=r'^[a-z0-9_-]+$')
     title: Phrase = {}
     subject: Phrase = {'en': 'object'}                 # what the photos show, in a word: vehicle
     finding: Phrase = {'en': 'finding'}                # what a region is, in a word: damage
-    data: str | None = None                            # folder of photos, when not given on the call; relative to the domain file
-    reader: Reader = Reader()
     kinds: dict[str, Kind] | Literal['from_labels'] = 'from_labels'   # from_labels: every label found is a kind of its own name
     severities: dict[str, Severity] = {}               # from the mildest to the worst
     sizes: dict[str, float] = SIZES
@@ -261,6 +265,18 @@ class Domain(_Part):
     traits: dict[str, Words] = {}                      # what tells terms of one word apart: left, right, deep
     vocabularies: dict[str, Vocabulary] = {}
     lexicon: Lexicon = Lexicon()
+
+    def terms(self)->dict[str, dict[str, Term]]:
+        "All terms by what they name (kind, a field's name, area, severity, part), then by canonical name."
+        kinds = {} if self.kinds == 'from_labels' else self.kinds
+        fields = {n: f.by_name() for n, f in self.fields.items()}
+        return {'kind': kinds, **fields, 'area': self.areas, 'severity': self.severities, 'part': self.parts}
+
+# %% ../nbs/00a_domain.ipynb #dbd0d371
+class Domain(Subject):
+    "Everything that ties the code to a subject."
+    data: str | None = None                            # folder of photos, when not given on the call; relative to the domain file
+    reader: Reader = Reader()
     split: Split = Split()
     crops: Crops = Crops()
     text: Text = Text()
@@ -279,12 +295,6 @@ class Domain(_Part):
     def _references(self):
         _check(self)
         return self
-
-    def terms(self)->dict[str, dict[str, Term]]:
-        "All terms by what they name (kind, a field's name, area, severity, part), then by canonical name."
-        kinds = {} if self.kinds == 'from_labels' else self.kinds
-        fields = {n: f.by_name() for n, f in self.fields.items()}
-        return {'kind': kinds, **fields, 'area': self.areas, 'severity': self.severities, 'part': self.parts}
 
 # %% ../nbs/00a_domain.ipynb #55fc9424
 FILLED = ('count', 'damage', 'list', 'kinds', 'pattern', 'part', 'place', 'area', 'severity', 'subject', 'finding')  # besides fields
@@ -307,6 +317,7 @@ def _check_kinds(d:Domain):
     _known('vocabularies.*.kinds', [k for v in d.vocabularies.values() for k in v.kinds], d.kinds)
     _once('kinds.*.labels', [l for k in d.kinds.values() for l in k.labels])
 
+# %% ../nbs/00a_domain.ipynb #20572485
 def _templates(t:Text)->list[str]:
     whole = [x for p in (t.damaged, t.clean, t.unlabelled, t.rich_damaged, t.rich_clean) for x in p.values()]
     return whole + [x for w in (t.more_damaged, t.more_clean) for xs in w.values() for x in xs]
@@ -361,6 +372,7 @@ def parse_domain(
     try: return Domain.model_validate(raw)
     except ValidationError as e: raise UsageError(f'{source}: ' + '\n'.join(_explain(x) for x in e.errors())) from e
 
+# %% ../nbs/00a_domain.ipynb #ee22b74d
 def _explain(
     err:dict,  # one of pydantic's errors
 )->str:        # key, value, what is allowed

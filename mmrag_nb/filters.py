@@ -49,11 +49,15 @@ def filter_column(
 
 def _values(taxonomy:Taxonomy, column:str, word:str, value):
     "A value of a filter, checked and in canonical names."
-    if isinstance(value, Mapping): return _range(taxonomy, column, word, value)
+    if isinstance(value, Mapping): found = _range(taxonomy, column, word, value)
+    else: found = list(dict.fromkeys(n for v in _several(word, value) for n in _one(taxonomy, column, word, v)))
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
+
+# %% ../nbs/04a_filters.ipynb #835ed2da
+def _several(word:str, value)->list:
     several = list(value) if isinstance(value, (list, tuple, set)) else [value]
-    if not several: raise UsageError(f'"{word}" has an empty list, which nothing can match. Leave the filter out to match everything.')
-    names = list(dict.fromkeys(n for v in several for n in _one(taxonomy, column, word, v)))
-    return names[0] if len(names) == 1 else names
+    if several: return several
+    raise UsageError(f'"{word}" has an empty list, which nothing can match. Leave the filter out to match everything.')
 
 # %% ../nbs/04a_filters.ipynb #f435130f
 def _one(taxonomy:Taxonomy, column:str, word:str, value)->list:

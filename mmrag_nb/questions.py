@@ -37,6 +37,7 @@ def mentions(
     found = find(taxonomy, ws)
     return [Mention(f, tuple(w.text for w in ws[f.start:f.end]), _role(taxonomy, f), 0, ws[f.start].barrier) for f in found]
 
+# %% ../nbs/04b_questions.ipynb #6089105a
 def _role(taxonomy:Taxonomy, f:Found)->str:
     whats = {s.what for s in f.senses}
     if whats & {'kind', 'severity', 'found', 'clean'} or with_trait(taxonomy.terms['kind'], f.names('trait')): return 'what'
@@ -58,6 +59,7 @@ def deny(
 def _backward(ms:list[Mention], i:int)->bool:
     return ms[i].role == 'negation_after' and i > 0 and ms[i-1].role == 'what' and not ms[i].barrier
 
+# %% ../nbs/04b_questions.ipynb #6dc4f407
 def _reached(ms:list[Mention], start:int)->list[int]:
     out, role = [], ''
     for i in range(start + 1, len(ms)):
@@ -95,6 +97,7 @@ def _distance(ms:list[Mention], a:int, b:int)->int:
     hurdles = sum(m.role in ('joining', 'but', 'negation') or bool(m.barrier) for m in between)
     return abs(ms[a].found.start - ms[b].found.start) + 100 * hurdles
 
+# %% ../nbs/04b_questions.ipynb #110cc021
 def opposed(
     taxonomy:Taxonomy,
     what:str,           # field, kind
@@ -129,6 +132,7 @@ def _kinds(taxonomy:Taxonomy, ms:list[Mention], at:list[int], used:set[int])->li
         out += names or ms[h].names('kind')
     return [k for k in taxonomy.kinds if k in out]
 
+# %% ../nbs/04b_questions.ipynb #f5aa16cb
 def what_asked(
     taxonomy:Taxonomy,
     ms:list[Mention],
@@ -155,6 +159,7 @@ class Spot:
         columns = {field: [r[1] for r in self.rows] if 'field' in self.named else [], 'part': [r[3] for r in self.rows] if 'part' in self.named else []}
         return {c: list(dict.fromkeys(v)) for c, v in columns.items() if v}
 
+# %% ../nbs/04b_questions.ipynb #8354df94
 def spot(
     taxonomy:Taxonomy,
     head:Mention,
@@ -213,6 +218,7 @@ def _side(taxonomy:Taxonomy, ms:list[Mention])->dict[str, list]:
     areas = [n for m in ms for n in m.names('area') or with_trait(taxonomy.terms['area'], m.names('trait'))]
     return {s.what: [x.name for x in corner if x.what == s.what] for s in corner[:1]} or ({'area': list(dict.fromkeys(areas))} if areas else {})
 
+# %% ../nbs/04b_questions.ipynb #0090795f
 def any_of(
     conditions:list[dict], # column → values
 )->list[dict]:             # fewer

@@ -43,6 +43,7 @@ def _others(domain:Domain)->list[tuple[str, str]]:
     "Words of the other vocabularies, the surest first; they count where the domain itself has no such word."
     return [(k, w) for v in domain.vocabularies.values() for k, (w, _) in sorted(v.kinds.items(), key=lambda kwc: -kwc[1][1])]
 
+# %% ../nbs/04_taxonomy.ipynb #299172f4
 PLACES = ('top', 'center', 'bottom')
 
 def _flat(by_language:dict)->list[str]: return [w for ws in by_language.values() for w in ws]
@@ -99,26 +100,26 @@ class Taxonomy:
         self.terms = {**self.domain.terms(), 'kind': self.kinds}
         self.raw = _raw(self.domain, self.kinds)
         self.glue = {w.stem for ws in self.domain.lexicon.glue.values() for t in ws for w in words(t)}
-        self.senses, self.corners = self._index()
+        self.senses, self.corners = _index(self)
         self.known = {s for k in self.senses for s in k} | self.glue
         self.longest = max(map(len, self.senses))
         self._seen, self._mended = {}, {}
-
-    def _index(self)->tuple[dict[tuple, tuple[Sense, ...]], dict[frozenset, tuple[Sense, ...]]]:
-        "Phrases, and apart from them what nothing but traits name: front left."
-        index = {}
-        for sense, texts in _texts(self.domain, self.kinds):
-            for t in texts: index.setdefault(self._stems(words(t)), {})[sense] = None
-        for name, word in _others(self.domain):
-            if (k := self._stems(words(word))) not in index: index[k] = {Sense('kind', name): None}
-        corners = {k: frozenset(sum(ts, [])) for k in index if len(k) > 1 and all(ts := [_traits(index, s) for s in k])}
-        phrases = {k: tuple(v) for k, v in index.items() if k and k not in corners and not _composed(self.terms, index, k)}
-        return phrases, {c: tuple(index[k]) for k, c in corners.items()}
 
     def _stems(self, ws:list[Word])->tuple:
         return _key(w.stem for w in ws if w.stem not in self.glue or len(ws) == 1)
 
 # %% ../nbs/04_taxonomy.ipynb #7785fb9e
+def _index(taxonomy:Taxonomy)->tuple[dict[tuple, tuple[Sense, ...]], dict[frozenset, tuple[Sense, ...]]]:
+    "Phrases, and apart from them what nothing but traits name: front left."
+    index = {}
+    for sense, texts in _texts(taxonomy.domain, taxonomy.kinds):
+        for t in texts: index.setdefault(taxonomy._stems(words(t)), {})[sense] = None
+    for name, word in _others(taxonomy.domain):
+        if (k := taxonomy._stems(words(word))) not in index: index[k] = {Sense('kind', name): None}
+    corners = {k: frozenset(sum(ts, [])) for k in index if len(k) > 1 and all(ts := [_traits(index, s) for s in k])}
+    phrases = {k: tuple(v) for k, v in index.items() if k and k not in corners and not _composed(taxonomy.terms, index, k)}
+    return phrases, {c: tuple(index[k]) for k, c in corners.items()}
+
 def with_trait(
     terms:dict[str, Term],   # canonical name → term
     traits:Iterable[str],    # left, deep …
@@ -128,6 +129,7 @@ def with_trait(
 
 def _traits(index:dict, stem:str)->list[str]: return [x.name for x in index.get((stem,), ()) if x.what == 'trait']
 
+# %% ../nbs/04_taxonomy.ipynb #750f3288
 def _composed(terms:dict, index:dict, key:tuple)->bool:
     "Does the key say no more than its parts do, a term and traits?"
     traits = [t for s in key if (t := _traits(index, s))]
@@ -172,6 +174,7 @@ def find(
         i += n
     return _numbered(taxonomy, ws, found)
 
+# %% ../nbs/04_taxonomy.ipynb #dc062394
 def _lengths(taxonomy:Taxonomy, ws:list[Word], i:int)->list[int]:
     "How many words from i on may be one phrase, the longest first: no punctuation between, no glue at either end."
     out, own = [1], 1
@@ -251,6 +254,7 @@ def _checked(taxonomy:Taxonomy, what:str|None)->str|None:
     if what is None or what in taxonomy.terms: return what
     raise UsageError(f'There is nothing called "{what}" to normalize to. There is {", ".join(taxonomy.terms)}{near(what, taxonomy.terms)}')
 
+# %% ../nbs/04_taxonomy.ipynb #4ae12305
 def nearest(
     taxonomy:Taxonomy,
     text,                # what came
@@ -291,6 +295,7 @@ def to_vocabulary(
     v = _vocabulary(taxonomy, vocabulary)
     return (v.clean, 1.) if text is None else v.kinds.get(taxonomy.normalize(text, 'kind', strict=False).name, (v.unknown, 0.))
 
+# %% ../nbs/04_taxonomy.ipynb #d9f9c33b
 def from_vocabulary(
     taxonomy:Taxonomy,
     word:str,                   # of the other vocabulary

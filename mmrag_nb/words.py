@@ -26,6 +26,7 @@ def fold(
     "Lower case without accents."
     return ''.join(c for c in unicodedata.normalize('NFKD', text.casefold()) if not unicodedata.combining(c))
 
+# %% ../nbs/03b_words.ipynb #4b6f31da
 def stem(
     word:str, # one word: 'Rayones'
 )->str:       # 'rayon'
