@@ -17,8 +17,8 @@ from .domain import Crops
 from .tiles import Plan, plan_photo
 
 # %% auto #0
-__all__ = ['STRATEGIES', 'RENDER', 'Grid', 'inside', 'grid', 'evenly', 'hard_clean', 'plan_one', 'plan_merge', 'plan_full',
-           'context_in', 'plan_cover']
+__all__ = ['STRATEGIES', 'RENDER', 'Grid', 'inside', 'grid', 'coverage', 'evenly', 'hard_clean', 'plan_one', 'plan_merge',
+           'plan_full', 'room_around', 'plan_cover']
 
 # %% ../nbs/05b_strategies.ipynb #6d589300
 @dataclass(frozen=True)
@@ -88,11 +88,16 @@ def grid(
     at = np.minimum(at.round().astype(int), frame.photo - frame.window)
     windows = np.unique(np.hstack([at, at + frame.window])[:, [1, 0, 3, 2]], axis=0)[:, [1, 0, 3, 2]].astype(np.int32)
     share = inside(silhouette, windows)
-    return _grid(silhouette, windows[share >= min_inside], share[share >= min_inside])
+    windows, share = windows[share >= min_inside], share[share >= min_inside]
+    return Grid(windows, share, coverage(silhouette, windows))
 
-def _grid(silhouette, windows, share)->Grid:
-    seen = shapely.union_all(shapely.box(*windows.T)) if len(windows) else shapely.Polygon()
-    return Grid(windows, share, shapely.intersection(seen, silhouette).area/silhouette.area if silhouette.area else 0.)
+def coverage(
+    silhouette,          # shapely (multi)polygon
+    windows:np.ndarray,  # int (k,4)
+)->float:
+    "Share of the silhouette that some window shows."
+    if not len(windows) or not silhouette.area: return 0.
+    return shapely.intersection(shapely.union_all(shapely.box(*windows.T)), silhouette).area/silhouette.area
 
 # %% ../nbs/05b_strategies.ipynb #d49d166b
 def evenly(
@@ -157,19 +162,18 @@ def _nearest(i, groups, boxes, unlike)->list|None:
 def _boxes_plan(boxes, windows, frame)->Plan:
     "Windows of any size, cut at the photo's border; nothing is claimed about their number."
     windows = np.hstack([np.floor(windows[:, :2]).clip(0), np.minimum(np.ceil(windows[:, 2:]), frame.photo)]).astype(np.int32)
-    return Plan(windows, 0, np.zeros(len(windows), bool), context_in(windows, boxes, frame), 'none')
+    return Plan(windows, 0, np.zeros(len(windows), bool), room_around(windows, boxes, frame).max(0, initial=-1), 'none')
 
 # %% ../nbs/05b_strategies.ipynb #8927d9b7
-def context_in(
+def room_around(
     windows:np.ndarray,  # int (k,4), of any size
     boxes:np.ndarray,    # float (n,4)
     frame:Frame,
-)->np.ndarray:           # float (n,), px; negative for a box that is whole in no window
-    "Context of each box in the window that shows most of it; nothing is missing where the photo ends."
-    if not len(windows): return np.full(len(boxes), np.nan)
+)->np.ndarray:           # float (k,n), px; negative where the window cuts the box
+    "Context of each box in each window; nothing is missing where the photo ends."
     low = np.where(windows[:, :2] <= 0, -np.inf, windows[:, :2])[:, None]
     high = np.where(windows[:, 2:] >= frame.photo, np.inf, windows[:, 2:])[:, None]
-    least = np.minimum((boxes[None, :, :2] - low).min(2), (high - boxes[None, :, 2:]).min(2)).max(0, initial=-np.inf)
+    least = np.minimum((boxes[None, :, :2] - low).min(2), (high - boxes[None, :, 2:]).min(2))
     return np.minimum(least, frame.photo.max())
 
 def plan_cover(outlines, context, frame:Frame, rules:Crops, unlike=None)->Plan:
