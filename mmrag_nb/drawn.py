@@ -51,7 +51,8 @@ def _kinds(i, width, rng):
     if i==1: return (('surface_scratch', .58*width),) + _mostly(['surface_scratch', 'dent'], 4, rng)
     if i==2: return tuple(('dent', float(s)) for s in rng.uniform(.009, .022, 70)*width)
     few = [KINDS[i%8], *map(str, rng.choice(KINDS, 2, p=list(_OFTEN.values())))]
-    return ((few[0], None),) + _mostly(few, int(np.clip(rng.lognormal(2.3, .75), 1, 25))-1, rng)
+    rest = few if few[0] in KINDS[:5] else few[1:]           # nobody drives around with ten lamps missing
+    return ((few[0], None),) + _mostly(rest, int(np.clip(rng.lognormal(2.3, .75), 1, 25))-1, rng)
 
 # %% ../nbs/01a_drawn_data.ipynb #4b3aca75
 def _shots(n, width, seed):
