@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .classification import votes
+from .classification import Votes, votes
 from .metrics import Task, by_vectors, rank
 
 # %% auto #0
@@ -19,16 +19,22 @@ def doubts(
     vectors:np.ndarray, # float32 (n,d)
     kinds:np.ndarray,   # object (n,), the labels
     groups:np.ndarray,  # (n,), rows of one group don't vote on each other
-    voters:int=10,      # neighbours asked
+    voters:int=20,      # neighbours asked
 )->pd.DataFrame:        # row, kind, suggested, doubt; only rows with doubt > 0, most doubtful first
     "Labels that their neighbours contradict."
     task = Task(np.asarray(kinds, object), np.asarray(groups, object), np.arange(len(kinds)), np.arange(len(kinds)))
-    told = votes(task, rank(task, by_vectors(vectors), depth=voters), voters)
-    lift = told.shares / np.array([(task.truth == k).mean() for k in told.kinds])**.5
-    lift /= np.maximum(lift.sum(axis=1, keepdims=True), 1e-9)
-    own = lift[np.arange(len(kinds)), [told.kinds.index(k) for k in kinds]]
-    table = pd.DataFrame({'row': np.arange(len(kinds)), 'kind': kinds, 'suggested': np.array(told.kinds, object)[lift.argmax(axis=1)], 'doubt': lift.max(axis=1) - own})
+    ranking = rank(task, by_vectors(vectors), depth=voters)
+    told = votes(task, ranking, voters)
+    lift = _lifted(told, task.truth)
+    own = lift[np.arange(len(kinds)), np.searchsorted(told.kinds, task.truth)]
+    near = np.where(ranking.rows >= 0, ranking.scores, 0).mean(axis=1).clip(0)
+    table = pd.DataFrame({'row': np.arange(len(kinds)), 'kind': kinds, 'suggested': np.array(told.kinds, object)[lift.argmax(axis=1)], 'doubt': (lift.max(axis=1) - own) * near})
     return table[table.doubt > 0].sort_values(['doubt', 'row'], ascending=[False, True]).reset_index(drop=True)
+
+def _lifted(told:Votes, kinds:np.ndarray)->np.ndarray:
+    "Shares over the root of each kind's frequency, float (n,K)."
+    lift = told.shares / np.array([(kinds == k).mean() for k in told.kinds])**.5
+    return lift / np.maximum(lift.sum(axis=1, keepdims=True), 1e-9)
 
 # %% ../nbs/11f_doubts.ipynb #01c280c0
 def flip(

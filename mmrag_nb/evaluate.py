@@ -150,7 +150,7 @@ def page_of(
 def _headline(ev:Evaluation, thing:str)->dict:
     first = ev.metrics.query('measure == "recall@1" and by == "all" and average == "macro"').set_index('system')
     baselines = first.value[list(BLIND)].to_dict()
-    return headline(first.loc[OURS].to_dict(), baselines, ev.differences.set_index('system').loc[max(baselines, key=baselines.get)].to_dict(), thing)
+    return headline(first.loc[OURS].to_dict(), baselines, ev.differences.set_index('system').to_dict('index'), thing)
 
 # %% ../nbs/11_evaluation.ipynb #ebf0a496
 _CARDS = {('macro', 'recall@1'): ('First hit right', 'each kind counts the same'), ('macro', 'recall@5'): ('Right among the first five', 'each kind counts the same'),
@@ -202,7 +202,7 @@ def run_evaluate(
 # %% ../nbs/11_evaluation.ipynb #b8191ae6
 def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None)->Made:
     certificate = verified(domain, out)
-    rows, vectors, others, left = material(out, asked)
+    rows, vectors, others, left = material(out, asked, {'size_class': list(domain.sizes), 'severity': list(domain.severities)})
     ev = evaluate(vectors, refuse_leaks(rows, str(out)), others)
     queries = question_table(ev)
     page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms(ev), 'against': _against(queries, against)}
@@ -213,11 +213,13 @@ def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None
 
 # %% ../nbs/11_evaluation.ipynb #615bd200
 def material(
-    out:Path,   # folder of the stages
-    asked:dict, # folders of baseline and queries, or None
+    out:Path,    # folder of the stages
+    asked:dict,  # folders of baseline and queries, or None
+    orders:dict, # column → its values in their order, so that tables list them so
 )->tuple[pd.DataFrame, np.ndarray, dict, list[Reject]]: # rows (index: position in the embed stage), their vectors, other systems' vectors, what was left out
     "What is evaluated: labelled rows, vectors that know no more than they may, and what to compare with."
     rows, left = usable(crop_rows(out))
+    rows = rows.assign(**{c: pd.Categorical(rows[c], order) for c, order in orders.items() if c in rows})
     stored = np.asarray(load_array(out/'embed', 'vectors'))[rows.index]
     vectors = honest_vectors(rows, stored, asked['queries'])
     others = {} if asked['baseline'] is None else {'histogram': ordered(asked['baseline'], rows.crop_id)}
@@ -258,7 +260,7 @@ def arms(ev:Evaluation)->list[dict]:
 # %% ../nbs/11_evaluation.ipynb #e1ce8003
 def _stage_part(domain:Domain, out:Path, ev:Evaluation, rows:pd.DataFrame)->dict:
     encoder = manifest(out/'embed')['settings'].get('encoder', domain.encoder)
-    about = [('Domain', domain.name), ('Encoder', domain.encoder), ('Fingerprint', str(encoder)[:12]), ('Asked', f'{len(ev.task.asked)} crops'), ('Memory', f'{len(ev.task.memory)} crops')]
+    about = [('Domain', domain.name), ('Encoder', Path(domain.encoder).name), ('Fingerprint', str(encoder)[:12]), ('Asked', f'{len(ev.task.asked)} crops'), ('Memory', f'{len(ev.task.memory)} crops')]
     run = (ev.task, ev.rankings[OURS], ev.rankings['by lot'])
     return made_of(out) | {'photos': photos_part(out), 'reference': reference_rows(run, rows, domain, out), 'about': about, 'finished': time.strftime('%Y-%m-%d'),
                            'commands': [f'mmrag run {domain.name} --data DATA --out {out}', f'mmrag evaluate {domain.name} --data DATA --out {out}'], 'settings': json.dumps(plain(domain), indent=1, ensure_ascii=False)}

@@ -188,14 +188,14 @@ def _sizes(average:str, kinds:np.ndarray, group:np.ndarray)->dict[str, int]:
 # %% ../nbs/11a_metrics.ipynb #231cbfe9
 def summarise_by(
     column:str,          # what the questions are parted by: zone, severity, …
-    parts:pd.Series,     # (q,), the value of each question; null: in no part
+    parts:pd.Series,     # (q,), the value of each question; null: in no part; a categorical keeps its order
     values:pd.DataFrame, # one row a question, one column a measure
     asked:tuple,         # kinds and group of each question, as for `summarise`
     draws:Draws,         # shared by all systems
 )->pd.DataFrame:         # as `summarise`, with by and of
     "Micro and macro averages of each part."
     kinds, group = (np.asarray(a, dtype=object) for a in asked)
-    masks = {str(p): (parts == p).fillna(False).to_numpy(bool) for p in sorted(parts.dropna().unique())}
+    masks = {str(p): (parts == p).fillna(False).to_numpy(bool) for p in (parts.cat.categories if parts.dtype == 'category' else sorted(parts.dropna().unique())) if (parts == p).any()}
     found = [_summarise(values[m], kinds[m], group[m], draws, ('micro', 'macro')).assign(by=column, of=p) for p, m in masks.items()]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 

@@ -27,12 +27,13 @@ __all__ = ['named_kinds', 'label_inclusion', 'coverage', 'filter_check', 'search
 def named_kinds(
     domain:Domain,        # its words
     texts:pd.Series,      # one text a crop
+    clean:np.ndarray,     # bool (n,), crops that show nothing
     kinds:Iterable[str],  # the kinds there are, for a domain that takes them from the data
-)->list[list[str]]:       # kinds that each text names
-    "Which kinds a text names."
+)->list[list[str]]:       # kinds that each text names; none for a clean crop
+    "Which kinds a text names. A clean crop's text names them only to deny them: no scratches or dents."
     taxonomy = Taxonomy(domain, kinds if domain.kinds == 'from_labels' else ())
-    named = {t: sorted({f.names('kind')[0] for f in find(taxonomy, words(t)) if len(f.names('kind')) == 1}) for t in texts.unique()}
-    return [named[t] for t in texts]
+    named = {t: sorted({f.names('kind')[0] for f in find(taxonomy, words(t)) if len(f.names('kind')) == 1}) for t in texts[~clean].unique()}
+    return [[] if c else named[t] for t, c in zip(texts, clean)]
 
 # %% ../nbs/11e_reference.ipynb #c3f89232
 def label_inclusion(
@@ -68,7 +69,10 @@ def filter_check(
     asked = [(word, column, v) for word, column in filters.items() if column in crops for v in _values(crops[column])]
     return pd.DataFrame([_one_filter(search, crops, queries, a, k) for a in asked], columns=['filter', 'value', 'rows', 'searches', 'obeyed', 'full'])
 
-def _values(column:pd.Series)->list: return sorted({v.item() if isinstance(v, np.generic) else v for v in column.explode().dropna()}, key=str)
+def _values(column:pd.Series, most:int=40)->list:
+    "Values to ask for: all, or some of very many."
+    found = sorted({v.item() if isinstance(v, np.generic) else v for v in column.explode().dropna()}, key=str)
+    return found[::-(-len(found)//most) or 1]
 
 def _one_filter(search:Callable, crops:pd.DataFrame, queries:np.ndarray, asked:tuple, k:int)->tuple:
     word, column, value = asked
@@ -109,7 +113,7 @@ def reference_rows(
     "The reference designs' figures."
     task, ours, lot = run
     texts = load(Path(out)/'context', 'context', ['crop_id', 'text']).set_index('crop_id').text.loc[rows.crop_id]
-    shown = named_kinds(domain, texts, sorted(set(task.truth) - {CLEAN}))
+    shown = named_kinds(domain, texts, task.truth == CLEAN, sorted(set(task.truth) - {CLEAN}))
     by_lot = label_inclusion(task, lot, shown, k).mean()
     lir = [{'check': f'Label inclusion rate (LIR@{k})', 'value': f'{label_inclusion(task, ours, shown, k).mean():.0%}', 'note': f'true kind named in the texts of the first {k} hits; by lot {by_lot:.0%}'}]
     covered = [{'check': f'{s.capitalize()} crops that find {s} ones', 'value': f'{v:.0%}', 'note': f'share of the first {k} hits; reference at least 60 %'} for s, v in coverage(task, ours, k).items()]

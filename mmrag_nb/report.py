@@ -44,29 +44,33 @@ def svg_paths(
     return ['M' + 'L'.join(f'{x - x0:.0f} {y - y0:.0f}' for x, y in r.coords) + 'Z' for r in rings]
 
 # %% ../nbs/11d_report.ipynb #75b9c47c
+BLIND = ('majority', 'by lot')   # systems that never looked
+FEW = 10                         # groups of photos under which a figure says little
+
 def headline(
     first:dict,       # macro recall@1 of ours: value, low, high, questions, groups
     baselines:dict,   # blind system → its macro recall@1
-    against:dict,     # the paired difference to the better of them: value, low, high, words
+    against:dict,     # system → the paired difference to it: value, low, high, words
     thing:str,        # what is looked for, in a word: damage
 )->dict:              # mood (better|none|worse), sentence, notes
     "The page's first sentence."
-    best, mood = max(baselines, key=baselines.get), {'better': 'better', 'worse': 'worse'}.get(against['words'], 'none')
+    best, mood = max(baselines, key=baselines.get), _mood(against[max(baselines, key=baselines.get)]['words'])
     said = f'{_of100(first["value"])} of 100 crops the memory\'s first hit shows the right kind of {thing} (95 % interval {_of100(first["low"])} to {_of100(first["high"])}), every kind counting the same'
     guess = f'Without looking ({_BLIND.get(best, best)}) it would be {_of100(baselines[best])}'
     start = {'better': f'For {said}. {guess}.', 'none': f'No better than guessing was shown: for {said}, against {_of100(baselines[best])} without looking ({_BLIND.get(best, best)}).', 'worse': f'Worse than guessing: for {said}. {guess}.'}[mood]
     note = f'{first["questions"]} crops of photos that the memory has never seen were asked, from {first["groups"]} separate groups of photos.'
-    return {'mood': mood, 'sentence': start, 'notes': [note] + ([_FEW] if first['groups'] < 30 else [])}
+    rivals = [f'Against {_RIVALS.get(n, n)}: {d["words"]} ({100*d["value"]:+.0f} points, {100*d["low"]:+.0f} to {100*d["high"]:+.0f}).' for n, d in against.items() if n not in BLIND]
+    return {'mood': mood, 'sentence': start, 'notes': [note, *rivals] + ([_FEW] if first['groups'] < 30 else [])}
 
+def _mood(words:str)->str: return words if words in ('better', 'worse') else 'none'
+
+_RIVALS = {'histogram': 'plain colours and edges, without any learning', 'outline given': 'the same with the outline of the damage given'}
 _BLIND = {'majority': 'always the most frequent kind', 'by lot': 'by lot'}
 _FEW = 'That is few: with under 30 groups the interval itself is rough.'
 
 def _of100(share:float)->int: return round(100 * share)
 
 # %% ../nbs/11d_report.ipynb #b51e3ed1
-BLIND = ('majority', 'by lot')   # systems that never looked
-FEW = 10                         # groups of photos under which a figure says little
-
 def blind_level(
     metrics:pd.DataFrame, # by, of, system, average, measure, value
 )->pd.Series:             # (by, of, average) → recall@1 of the better blind system
@@ -118,7 +122,7 @@ def figure_rows(
     return [{'system': s, 'average': a, 'cells': cells(s, a), 'against': _with_mood(against.get(s)) if a == 'macro' else None} for s in metrics.system.unique() for a in ('macro', 'micro')]
 
 def _with_mood(difference:dict|None)->dict|None:
-    return difference and difference | {'mood': {'better': 'better', 'worse': 'worse'}.get(difference['words'], 'none')}
+    return difference and difference | {'mood': _mood(difference['words'])}
 
 # %% ../nbs/11d_report.ipynb #75d42c58
 def examples(
@@ -131,7 +135,12 @@ def examples(
     sure, late = queries.confidence.to_numpy(float), queries.first_right.fillna(10**6).to_numpy(float)
     picks = [('Confidently wrong', 'The neighbours agree, and say something else than the label. Sometimes the label is to blame.', mistaken, -sure),
              ('Found late or never', 'The first right hit comes late, or not at all.', ~found, -late), ('Right', 'The surest of each kind.', found & ~mistaken, -sure)]
-    return [{'title': t, 'note': n, 'asked': [asked_row(queries.iloc[i], shown) for i in _spread(queries.kind.to_numpy(object), m, key, each)]} for t, n, m, key in picks]
+    parts, fresh = [], np.ones(len(queries), bool)
+    for title, note, mask, key in picks:
+        at = _spread(queries.kind.to_numpy(object), mask & fresh, key, each)
+        fresh[at] = False          # what one part shows, the next doesn't show again
+        parts.append({'title': title, 'note': note, 'asked': [asked_row(queries.iloc[i], shown) for i in at]})
+    return parts
 
 def _spread(kinds:np.ndarray, mask:np.ndarray, key:np.ndarray, each:int)->list[int]:
     "The first by key, kinds in turn, so that one kind doesn't fill the gallery."
