@@ -32,7 +32,7 @@ def _times(n, rng):
     "(vehicle, ms) a photo."
     at, vehicle, out = 1554105600000, int(rng.integers(1000)), []
     while len(out)<n:
-        for _ in range(min(int(rng.integers(3, 9)), n-len(out))):
+        for _ in range(min(int(rng.integers(2, 5)), n-len(out))):
             out.append((vehicle, at))
             at += int(rng.integers(4000, 19000))
         at, vehicle = at + int(rng.choice([700_000, 2_400_000, 60_000_000])*rng.uniform(1, 1.6)), vehicle+1
