@@ -20,9 +20,9 @@ from .preprocess import Prepared, Recipe, prepare, read_recipe, scaled
 
 # %% auto #0
 __all__ = ['OWN', 'check_folder', 'quiet', 'load_config', 'load_model', 'cells', 'cover_cells', 'average', 'mix',
-           'region_vectors', 'pick_device', 'pick_dtype', 'folder_hash', 'tower_fingerprint', 'Tower', 'run',
-           'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights', 'patch_weights', 'forward', 'out_of_memory',
-           'encode_texts', 'tokenise', 'tokenizer', 'text_limit', 'warn_long']
+           'region_vectors', 'pick_device', 'pick_dtype', 'bears_half', 'half_of', 'folder_hash', 'tower_fingerprint',
+           'Tower', 'run', 'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights', 'patch_weights', 'forward',
+           'out_of_memory', 'encode_texts', 'tokenise', 'tokenizer', 'text_limit', 'warn_long']
 
 # %% ../nbs/07c_towers.ipynb #d1064b50
 OWN = {'mmrag-dual': 'mmrag_nb.dual'}   # model types of this package: importing the module registers them with transformers
@@ -146,13 +146,23 @@ def pick_device()->str:
 def pick_dtype(
     device:str,         # cpu, cuda, cuda:1
     asked:str='auto',   # auto, or a name
+    config=None,        # of the model; None: one that bears half precision
 )->str:                 # float32, bfloat16 or float16
-    "The numbers a device is fast in."
-    import torch
+    "The numbers that a device is fast in and a model can bear."
     if asked != 'auto': return asked
+    if config is not None and not bears_half(config): return 'float32'
+    return half_of(device) or 'float32'
+
+def bears_half(config)->bool:
+    "Transformers do."
+    return hasattr(getattr(config, 'vision_config', config), 'num_attention_heads')
+
+def half_of(device:str)->str|None:
+    "The half precision that a device computes in, if any."
+    import torch
     if device.startswith('cuda'): return 'bfloat16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'float16'
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
-    return 'bfloat16' if able.get('avx512_bf16') or able.get('amx_bf16') or able.get('bf16') else 'float32'
+    return 'bfloat16' if able.get('avx512_bf16') or able.get('amx_bf16') or able.get('bf16') else None
 
 # %% ../nbs/07c_towers.ipynb #dd415907
 @lru_cache(256)
@@ -181,8 +191,8 @@ class Tower(Encoder):
     def __init__(self, folder:Path, settings:Embedding=Embedding(), device:str|None=None, name:str=''):
         import torch
         self.folder, self.name, self.device = Path(folder), name or Path(folder).name, device or pick_device()
-        self.dtype, self.pooling, self.share = pick_dtype(self.device, settings.dtype), settings.pooling, settings.region_share
-        config = load_config(self.folder)
+        self.pooling, self.share, config = settings.pooling, settings.region_share, load_config(self.folder)
+        self.dtype = pick_dtype(self.device, settings.dtype, config)
         self.recipe = read_recipe(self.folder)
         self.model = load_model(self.folder, config, getattr(torch, self.dtype)).to(self.device, memory_format=torch.channels_last)
         self.has_text, self.uses_masks = hasattr(self.model, 'get_text_features'), self.pooling == 'region'
