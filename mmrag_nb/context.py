@@ -58,7 +58,7 @@ def kinds_in_words(
     ranked = sorted(counts.items(), key=lambda kn: (-kn[1], list(taxonomy.kinds).index(kn[0])))
     parts = [f'{n} {taxonomy.kinds[k].say(k, language, n > 1)}' + _hint(taxonomy, k, language) * (i < hints) for i, (k, n) in enumerate(ranked[:most])]
     more = in_language(taxonomy.domain.text.phrases.get('and_more', {}), language)
-    return ', '.join(parts) + (' ' + more.format(n=len(ranked) - most) if len(ranked) > most else '')
+    return ', '.join(parts) + (' ' + fill(more, {'n': sum(n for _, n in ranked[most:])}) if ranked[most:] else '')
 
 def _hint(taxonomy:Taxonomy, kind:str, language:str)->str:
     hint = in_language(getattr(taxonomy.kinds[kind], 'hint', {}), language)
@@ -135,7 +135,8 @@ def _fitting(texts, most:int)->str:
 def _adds(sentence:str, template:str, values:Mapping)->bool:
     "Does a sentence say something that the template has not said, and has it all it needs?"
     names = names_in(sentence)
-    return all(values.get(n) for n in names) and not (names and names <= names_in(template))
+    new = names - {'subject', 'finding'}
+    return all(values.get(n) for n in names) and not (new and new <= names_in(template))
 
 # %% ../nbs/06_context.ipynb #593ff90d
 def _lengthened(text:str, sentences:list[str], length:tuple[int, int])->str:

@@ -40,10 +40,9 @@ def _texts(domain:Domain, kinds:dict[str, Term])->Iterable[tuple[Sense, Iterable
     yield Sense('filler', ''), domain.subject.values()
 
 def _others(domain:Domain)->list[tuple[str, str]]:
-    "Words of the other vocabularies, the surest first; they count where the domain itself has no such word."
-    return [(k, w) for v in domain.vocabularies.values() for k, (w, _) in sorted(v.kinds.items(), key=lambda kwc: -kwc[1][1])]
+    "Words of the other vocabularies; they count where the domain itself has no such word."
+    return [(k, w) for v in domain.vocabularies.values() for k, (w, _) in v.kinds.items()]
 
-# %% ../nbs/04_taxonomy.ipynb #299172f4
 PLACES = ('top', 'center', 'bottom')
 
 def _flat(by_language:dict)->list[str]: return [w for ws in by_language.values() for w in ws]
