@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 # %% auto #0
-__all__ = ['Frame', 'show', 'grow', 'members', 'union', 'maximal', 'candidates', 'greedy', 'Search', 'Cover', 'parts', 'fewest',
-           'widen', 'gaps', 'settle', 'purest', 'Windows', 'cover', 'seen_context']
+__all__ = ['Frame', 'show', 'grow', 'members', 'union', 'maximal', 'candidates', 'greedy', 'Search', 'packing', 'within', 'Cover',
+           'parts', 'fewest', 'by_milp']
 
 # %% ../nbs/05_crop_clustering.ipynb #d7eea034
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def union(sets)->int:
     for s in sets: out |= s
     return out
 
+# %% ../nbs/05_crop_clustering.ipynb #2fa3a8b5
 def maximal(
     sets,           # sets of boxes
 )->list[int]:       # largest first
@@ -100,6 +101,7 @@ def candidates(
     beaten = {0} | _beaten(held) | _beaten(zip(*held))
     return {s: (x, y) for row, x in zip(held, across.values()) for s, y in zip(row, down.values()) if s not in beaten}
 
+# %% ../nbs/05_crop_clustering.ipynb #348b88a8
 def _along(low, high, length, side)->dict[int, int]:
     "The same along one axis: maximal set → where the window begins."
     at = np.unique(low.clip(0, length - side))
@@ -128,13 +130,11 @@ def greedy(
     return chosen
 
 # %% ../nbs/05_crop_clustering.ipynb #454699d7
-class _TooDeep(Exception): "The search took more steps than it may."
-
 @dataclass
 class Search:
-    "Depth-first search for a cover of a given size."
+    "What a search for a cover knows."
     columns: list[int]     # sets of boxes to choose from
-    steps: int = 150       # how many nodes may be visited
+    steps: int = 150       # how many nodes may still be visited
     failed: dict = field(default_factory=dict)   # what is left → number of windows known not to be enough
 
     def __post_init__(self):
@@ -146,28 +146,35 @@ class Search:
         self.lonely = sorted(self.of, key=lambda i: self.near[i].bit_count())
         self.scarce = sorted(self.of, key=lambda i: len(self.of[i]))
 
-    def packing(self, left:int)->list[int]:
-        "Boxes no two of which fit in one window: each needs one of its own."
-        out = []
-        for i in self.lonely:
-            if left >> i & 1: out.append(i); left &= ~self.near[i]
-        return out
+# %% ../nbs/05_crop_clustering.ipynb #449d55e6
+def packing(
+    search:Search,
+    left:int,       # set of boxes
+)->list[int]:       # numbers of boxes
+    "Boxes no two of which fit in one window: each needs one of its own."
+    out = []
+    for i in search.lonely:
+        if left >> i & 1: out.append(i); left &= ~search.near[i]
+    return out
 
-    def within(self, left:int, most:int)->list[int]|None:
-        "Sets that hold all that is left, at most so many; None when there are none."
-        if not left: return []
-        if self.failed.get(left, -1) >= most or len(self.packing(left)) > most: return None
-        self.steps -= 1
-        if self.steps < 0: raise _TooDeep
-        box = next(i for i in self.scarce if left >> i & 1)
-        for part, column in self._ways(box, left).items():
-            if (rest := self.within(left & ~part, most - 1)) is not None: return [column, *rest]
-        self.failed[left] = most
+class _TooDeep(Exception): "The search took more steps than it may."
 
-    def _ways(self, box:int, left:int)->dict[int, int]:
-        "What the windows that hold a box add; only those that no other exceeds."
-        adds = {c & left: c for c in reversed(self.of[box])}
-        return {s: adds[s] for s in maximal(adds)}
+# %% ../nbs/05_crop_clustering.ipynb #2ee48646
+def within(
+    search:Search,
+    left:int,        # set of boxes not held yet
+    most:int,        # how many windows there may be
+)->list[int]|None:   # sets that hold all that is left; None when so many are not enough
+    "A cover of a given size, depth first."
+    if not left: return []
+    if search.failed.get(left, -1) >= most or len(packing(search, left)) > most: return None
+    search.steps -= 1
+    if search.steps < 0: raise _TooDeep
+    box = next(i for i in search.scarce if left >> i & 1)
+    adds = {c & left: c for c in reversed(search.of[box])}
+    for part in maximal(adds):
+        if (rest := within(search, left & ~part, most - 1)) is not None: return [adds[part], *rest]
+    search.failed[left] = most
 
 # %% ../nbs/05_crop_clustering.ipynb #af0ec9d9
 @dataclass(frozen=True)
@@ -189,6 +196,7 @@ def parts(
         groups[union(met) | c] = [s for u in met for s in groups.pop(u)] + [c]
     return list(groups.values())
 
+# %% ../nbs/05_crop_clustering.ipynb #d1568c15
 def fewest(
     columns,            # sets of boxes to choose from
     most:int=None,      # don't search beyond so many
@@ -201,151 +209,29 @@ def fewest(
         chosen, bound = chosen + found.chosen, bound + found.bound
     return Cover(chosen, bound)
 
-# %% ../nbs/05_crop_clustering.ipynb #d1568c15
+# %% ../nbs/05_crop_clustering.ipynb #e5a706d3
 def _fewest(part, most)->Cover|None:
     search = Search(part)
-    need = len(search.packing(search.all))
+    need = len(packing(search, search.all))
     try:
         while need <= most:
-            if (found := search.within(search.all, need)) is not None: return Cover(found, need)
+            if (found := within(search, search.all, need)) is not None: return Cover(found, need)
             need += 1
     except _TooDeep:
-        found = _by_milp(part, need)
+        found = by_milp(part, need)
         return found if len(found.chosen) <= most else None
 
-def _by_milp(part, bound:int=0, cost=None, nodes:int=2000)->Cover:
-    "The same by integer programming; `bound` is what is known already, `cost` what each set costs, one if not said."
+# %% ../nbs/05_crop_clustering.ipynb #8180201b
+def by_milp(
+    part:list[int],       # sets of boxes to choose from
+    bound:int=0,          # fewer are known not to be enough
+    cost:np.ndarray=None, # float (k,), of each set; None: one
+    nodes:int=2000,       # how many the solver may visit
+)->Cover:
+    "The same by integer programming."
     holds = np.zeros((union(part).bit_length(), len(part)))
     for j, c in enumerate(part): holds[members(c), j] = 1
     r = milp(np.ones(len(part)) if cost is None else cost, constraints=LinearConstraint(holds[holds.any(1)], lb=1), integrality=np.ones(len(part)), bounds=Bounds(0, 1),
              options={'node_limit': nodes, 'mip_rel_gap': 0})
     chosen = [c for c, x in zip(part, r.x) if x > .5] if r.x is not None else greedy(part)
     return Cover(chosen, max(bound, math.ceil((r.mip_dual_bound or 0) - 1e-6)))
-
-# %% ../nbs/05_crop_clustering.ipynb #158173e7
-def widen(
-    boxes:np.ndarray,    # float (n,4)
-    context:np.ndarray,  # float (n,), px that each box has to have
-    frame:Frame,
-    which=True,          # bool (n,): the boxes to give more to
-)->np.ndarray:           # float (n,), px that each box can have with no more windows
-    "The largest context, the same for all boxes of a group, that costs no window."
-    context = np.array(context, float)
-    for part in parts(candidates(grow(boxes, context, frame), frame)):
-        rows = np.array(members(union(part)))
-        if len(part) > 1 and len(part) <= 300: context[rows] = _widen(boxes[rows], context[rows], frame, np.broadcast_to(which, len(boxes))[rows])
-    return context
-
-def _widen(boxes, context, frame, which)->np.ndarray:
-    "The same for one group."
-    def enough(m): return fewest(candidates(grow(boxes, np.where(which, np.maximum(context, m), context), frame), frame), count) is not None
-    count = len(fewest(candidates(grow(boxes, context, frame), frame)).chosen)
-    low, high = 0, int(frame.window.max())//2 + 1
-    while high - low > 1:
-        mid = (low + high)//2
-        low, high = (mid, high) if enough(mid) else (low, mid)
-    return np.where(which, np.maximum(context, low), context)
-
-# %% ../nbs/05_crop_clustering.ipynb #5332244d
-def gaps(
-    corners:np.ndarray,  # int (k,2), left top corners of windows
-    boxes:np.ndarray,    # float (n,4)
-    frame:Frame,
-)->np.ndarray:           # float (k,n,4), px to the left, above, right, below; negative where the window cuts the box
-    "How far each box is from each window's edges; infinitely far where the edge is the photo's, since nothing lies beyond."
-    ends = corners + frame.window
-    low = boxes[None, :, :2] - np.where(corners == 0, -np.inf, corners)[:, None]
-    high = np.where(ends == frame.photo, np.inf, ends)[:, None] - boxes[None, :, 2:]
-    return np.concatenate([low, high], axis=2)
-
-def settle(
-    corners:np.ndarray,     # int (k,2), windows that hold all the needs
-    boxes:np.ndarray,       # float (n,4)
-    needs:np.ndarray,       # int (n,4), what the windows must go on holding
-    frame:Frame,
-    apart:np.ndarray=None,  # bool (n,n), boxes that had better not share a window
-)->tuple:                   # corners int (k,2), home int (n,): the window that each box belongs to
-    "Move windows so that they show as much as they can around the boxes."
-    if not len(boxes): return corners, np.empty(0, int)
-    for _ in range(20):
-        home = _homes(corners, boxes, needs, frame, apart)
-        used, home = np.unique(home, return_inverse=True)
-        moved = np.array([_centre(boxes[home == w], needs[home == w], frame) for w in range(len(used))])
-        if np.array_equal(moved, corners): break
-        corners = moved
-    return corners, home
-
-def _homes(corners, boxes, needs, frame, apart)->np.ndarray:
-    "The window for each box: with the fewest strangers that can be nowhere else, then with the widest gap."
-    holds = (needs[None, :, :2] >= corners[:, None]).all(2) & (needs[None, :, 2:] <= (corners + frame.window)[:, None]).all(2)
-    gap = np.minimum(gaps(corners, boxes, frame).min(2), frame.size)
-    if apart is not None: gap = gap - 2*frame.size*((holds & (holds.sum(0) == 1)).astype(int) @ apart)
-    return np.where(holds, gap, -np.inf).argmax(0)
-
-def _centre(boxes, needs, frame)->np.ndarray:
-    at = np.round((boxes[:, :2].min(0) + boxes[:, 2:].max(0) - frame.window)/2).astype(int)
-    return at.clip(needs[:, 2:].max(0) - frame.window, needs[:, :2].min(0)).clip(0, frame.photo - frame.window)
-
-# %% ../nbs/05_crop_clustering.ipynb #50a16c7f
-def purest(
-    columns:list[int],   # sets of boxes to choose from
-    cover:Cover,         # the fewest of them
-    apart:np.ndarray,    # bool (n,n)
-)->Cover:                # no larger
-    "A cover of the same size that mixes as few pairs as possible."
-    chosen = []
-    for part in parts(columns):
-        mixed = np.array([np.triu(apart[np.ix_(m, m)]).sum() for m in map(members, part)])
-        known = [c for c in cover.chosen if c in set(part)]
-        better = _by_milp(part, cost=1 + mixed/(1 + mixed.sum())).chosen if mixed.any() and len(known) > 1 else known
-        chosen += better if len(better) <= len(known) else known
-    return Cover(chosen, cover.bound)
-
-# %% ../nbs/05_crop_clustering.ipynb #4aef6cf2
-@dataclass(frozen=True)
-class Windows:
-    "Where to cut, and what is known about it."
-    corners: np.ndarray  # int (k,2), left top
-    home: np.ndarray     # int (n,), the window that each box belongs to
-    bound: int           # no plan with fewer windows than this exists
-    frame: Frame
-
-    @property
-    def proven(self)->bool: return len(self.corners) == self.bound
-    @property
-    def boxes(self)->np.ndarray: return np.hstack([self.corners, self.corners + self.frame.window]).astype(np.int32)
-
-def cover(
-    boxes:np.ndarray,       # float (n,4), none larger than the window
-    context:np.ndarray,     # float (n,), px to be seen around each, at least
-    frame:Frame,
-    apart:np.ndarray=None,  # bool (n,n), boxes that had better not share a window
-    first:np.ndarray=None,  # bool (n,), boxes that are given context before the others
-)->Windows:
-    "The fewest windows that hold every box with its context, and with as much more as costs no window."
-    first = np.ones(len(boxes), bool) if first is None else first
-    least = fewest(candidates(grow(boxes, context, frame), frame))
-    wide = widen(boxes, context, frame, first)
-    if not first.all(): wide = widen(boxes, wide, frame, ~first)
-    corners = _corners(boxes, wide, frame, apart)
-    if len(corners) > len(least.chosen): wide, corners = context, _corners(boxes, context, frame, apart)
-    return Windows(*settle(corners, boxes, grow(boxes, wide, frame), frame, apart), least.bound, frame)
-
-def _corners(boxes, context, frame, apart)->np.ndarray:
-    columns = candidates(grow(boxes, context, frame), frame)
-    found = fewest(columns)
-    if apart is not None and apart.any(): found = purest(list(columns), found, apart)
-    return np.array([columns[c] for c in found.chosen], int).reshape(-1, 2)
-
-def seen_context(
-    windows:Windows,
-    boxes:np.ndarray,    # float (n,4)
-    context,             # px asked for: a number, or (n,)
-)->np.ndarray:           # float (n,), px
-    "Context that each box has in its window; a direction in which the window has no room for what was asked doesn't count."
-    frame, at = windows.frame, windows.corners[windows.home]
-    plain = np.hstack([boxes[:, :2] - at, at + frame.window - boxes[:, 2:]])
-    out = np.array([gaps(a[None], b[None], frame)[0, 0] for a, b in zip(at, boxes)]).reshape(-1, 4)
-    tight = boxes[:, 2:] - boxes[:, :2] + 2*np.broadcast_to(context, len(boxes))[:, None] > frame.window
-    least = np.where(np.hstack([tight, tight]), np.inf, out).min(1, initial=np.inf)
-    return np.where(np.isinf(least), plain.min(1, initial=np.inf), least)
