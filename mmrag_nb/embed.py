@@ -5,7 +5,7 @@
 # %% ../nbs/07_embedding.ipynb #4cc6be2e
 from __future__ import annotations
 
-import os
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pandas as pd
 from .core import MmragError, UsageError, digest
 from .domain import Domain, Embedding, near
 from .encoder import Encoder, Histogram
+from .int8 import int8, int8_fingerprint
 from .fusion import Fused, Patches, fused_fingerprint, patches_fingerprint
 from .sentences import Sentences, minilm, sentences_fingerprint
 from .towers import Tower, check_folder, tower_fingerprint
@@ -105,16 +106,26 @@ def _embedded()->Path:
 def _fetch(
     repo:str,   # owner/name
 )->Path:
-    "Download a checkpoint into Hugging Face's cache, or find it there."
+    "A checkpoint in Hugging Face's cache; downloaded when it isn't all there."
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-    try: return Path(snapshot_download(repo, allow_patterns=FILES, local_files_only=True))   # fetched before: not asked again
-    except LocalEntryNotFoundError: pass
+    from huggingface_hub.utils import httpx
+    if here := _fetched(repo): return here
     try: return Path(snapshot_download(repo, allow_patterns=FILES))
     except GatedRepoError as e: raise MmragError(f'{repo}: its owner asks for a sign-in first: accept the licence on huggingface.co/{repo}, then `hf auth login`.{_instead(repo)}') from e
     except RepositoryNotFoundError as e: raise UsageError(f'{repo}: Hugging Face has no such model, or not for you. Is the id spelt owner/name?') from e
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as e:
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, httpx.HTTPError) as e:
         raise MmragError(f'{repo}: could not be fetched ({type(e).__name__}), and no copy is here. Without a network: fetch it elsewhere and give its folder, or use "embedded" or "histogram".') from e
+
+def _fetched(repo:str)->Path|None:
+    "Its folder in the cache, when configuration and weights are there; no network is asked."
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    try: folder = Path(snapshot_download(repo, allow_patterns=FILES, local_files_only=True))
+    except LocalEntryNotFoundError: return None
+    index = sorted(folder.glob('*.safetensors.index.json'))
+    wanted = set(json.loads(index[0].read_text(encoding='utf-8'))['weight_map'].values()) if index else {p.name for p in folder.glob('*.safetensors')} or {'model.safetensors'}
+    return folder if all((folder/n).exists() for n in {'config.json', *wanted}) else None
 
 def _instead(repo:str)->str:
     found = [c.instead for c in CHECKPOINTS.values() if c.id == repo and c.instead]
@@ -138,7 +149,8 @@ def _seer(source:str, settings:Embedding, device:str|None)->Encoder:
     folder = find_checkpoint(source)
     kind = _family(source, folder)
     if kind == 'sentences': raise UsageError(f'encoder "{source}": reads words only. Name an encoder of pictures, and this one as embedding.text_encoder with fusion: concat.')
-    return _OPEN[kind](folder, settings, device, name=source)
+    if settings.dtype != 'int8': return _OPEN[kind](folder, settings, device, name=source)
+    return int8(_OPEN[kind](folder, settings.model_copy(update={'dtype': 'float32'}), 'cpu', name=source))
 
 def _family(source:str, folder:Path)->str:
     family = CHECKPOINTS[source].family if source in CHECKPOINTS else ''
@@ -187,7 +199,8 @@ def fingerprint_of(
 
 def _of_folder(source:str, settings:Embedding)->str:
     folder = find_checkpoint(source)
-    return _PRINT[_family(source, folder)](folder, settings)
+    whole = _PRINT[_family(source, folder)](folder, settings)
+    return int8_fingerprint(whole) if settings.dtype == 'int8' else whole
 
 def joint_fingerprint(embedder:str)->str: return digest(['joint', 1, embedder])
 
