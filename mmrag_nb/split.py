@@ -20,8 +20,7 @@ from .domain import Domain, Group, Split
 from .duplicates import run_duplicates
 
 # %% auto #0
-__all__ = ['none', 'vehicles', 'links', 'groups', 'labels', 'chosen', 'kept', 'fold', 'split', 'balance', 'certificate',
-           'photo_links', 'group_photos', 'photo_labels', 'choose_groups', 'pick_photos', 'make_folds', 'split_photos',
+__all__ = ['photo_links', 'group_photos', 'photo_labels', 'choose_groups', 'pick_photos', 'make_folds', 'split_photos',
            'check_leaks', 'label_balance', 'make_certificate', 'plot_balance', 'run_split', 'verify_split']
 
 # %% ../nbs/03_dataset_split.ipynb #cfa27af5
@@ -43,7 +42,7 @@ def _shoots(times:pd.Series, within_seconds:float)->pd.Series:
     ms = times.astype('int64').sort_values(kind='stable')
     return (ms.diff() > 1000*within_seconds).cumsum()
 
-# %% ../nbs/03_dataset_split.ipynb #fa843748
+# %% ../nbs/03_dataset_split.ipynb #42bd56bf
 def photo_links(
     photos:pd.DataFrame,   # photo_id, sha256
     group:Group,           # what the domain says belongs together
@@ -56,12 +55,7 @@ def photo_links(
     if group.near_duplicates: links.append(pairs[['a', 'b']].assign(why='near_duplicate'))
     return pd.concat(links, ignore_index=True).astype(object)
 
-none = pd.DataFrame({'a': [], 'b': []})
-vehicles = load_domain('vehicles')
-links = photo_links(photos, vehicles.split.group, none)
-links.why.value_counts().to_frame()
-
-# %% ../nbs/03_dataset_split.ipynb #aaa2531b
+# %% ../nbs/03_dataset_split.ipynb #d7668c7e
 def group_photos(
     ids:Iterable[str],   # photo ids
     links:pd.DataFrame,  # a, b
@@ -71,9 +65,6 @@ def group_photos(
     a, b = ids.get_indexer(links.a), ids.get_indexer(links.b)
     _, part = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(len(ids),)*2), directed=False)
     return pd.Series(ids, index=ids, name='group').groupby(part).transform('min')
-
-groups = group_photos(photos.photo_id, links)
-groups.value_counts().describe()[['count', 'min', 'mean', 'max']].to_frame('photos a group')
 
 # %% ../nbs/03_dataset_split.ipynb #31a0e6a2
 def _one_hot(values:pd.Series, name:str)->pd.DataFrame:
@@ -91,7 +82,7 @@ def _density(n_regions:pd.Series)->pd.DataFrame:
     name = pd.Series(np.array(['low', 'medium', 'high'])[np.searchsorted(edges, n)], index=n.index)
     return _one_hot(name, 'density').reindex(n_regions.index, fill_value=False)
 
-# %% ../nbs/03_dataset_split.ipynb #d3c70237
+# %% ../nbs/03_dataset_split.ipynb #46e596e9
 def photo_labels(
     photos:pd.DataFrame,    # photo_id, has_damage, n_regions and the domain's fields
     regions:pd.DataFrame,   # photo_id, kind, severity
@@ -107,10 +98,7 @@ def photo_labels(
         else: raise UsageError(f'split.balance: "{name}" is no column of the photos. Known: kinds, severity, density, {", ".join(photos)}.')
     return pd.concat(parts, axis=1).astype(bool).set_axis(photos.photo_id) if parts else pd.DataFrame(index=photos.photo_id)
 
-labels = photo_labels(photos, regions, vehicles.split.balance)
-labels.sum().to_frame('photos').T
-
-# %% ../nbs/03_dataset_split.ipynb #ceb47a89
+# %% ../nbs/03_dataset_split.ipynb #07cdab2b
 def _limits(
     totals:np.ndarray, # (labels,) photos with each label
     share:float,       # of them to choose
@@ -119,8 +107,6 @@ def _limits(
     exact = share*totals
     pinned = np.clip(np.round(exact), np.minimum(1, totals - 1), np.maximum(totals - 1, 0))
     return np.where(exact < 2, pinned, [np.floor(exact + 1e-9), np.ceil(exact - 1e-9)])
-
-_limits(np.array([1, 2, 3, 8, 11, 100, 101]), .2)
 
 # %% ../nbs/03_dataset_split.ipynb #50b8cf4d
 def _lot(name:str, seed:int)->float:
@@ -147,7 +133,7 @@ def _nearest(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndar
     if found.x is None: raise MmragError(f'split: {most.sum():.0f} groups could not be split ({found.message}). Fewer names in split.balance make it easier.')
     return np.round(found.x[:n])
 
-# %% ../nbs/03_dataset_split.ipynb #38b1d692
+# %% ../nbs/03_dataset_split.ipynb #678ee1e2
 def choose_groups(
     groups:pd.Series,     # group by photo id
     labels:pd.DataFrame,  # bool (photos, labels), same photos
@@ -166,10 +152,7 @@ def choose_groups(
     rank = pd.Series(lots).groupby(sort).rank(method='first').to_numpy()
     return (rank <= wanted[sort])[part]
 
-chosen = choose_groups(groups, labels, .2)
-pd.DataFrame({'photos': labels.sum(), 'wanted': .2*labels.sum(), 'test': labels[chosen].sum()}).T.round(1)
-
-# %% ../nbs/03_dataset_split.ipynb #4596efbf
+# %% ../nbs/03_dataset_split.ipynb #05b1d98e
 def _draw(labels:pd.DataFrame, among:np.ndarray, n:int, seed:int)->np.ndarray:
     "`n` of the photos `among` which to choose, in the proportions of all of them; bool (photos,)."
     kept = among.copy()
@@ -189,10 +172,7 @@ def pick_photos(
     if n == 0: raise UsageError(f'split.balanced: needs damaged and clean photos; there are {sides[0].sum()} damaged and {sides[1].sum()} clean.')
     return _draw(labels, sides[0], n, split.seed) | _draw(labels, sides[1], n, split.seed)
 
-kept = {n: pick_photos(photos, labels, Split(**v)) for n, v in {'all': {}, 'limit': {'limit': 100}, 'balanced': {'balanced': True}, 'both': {'limit': 40, 'balanced': True}}.items()}
-pd.DataFrame({n: photos.has_damage[k].map({True: 'damaged', False: 'clean'}).value_counts() for n, k in kept.items()}).T
-
-# %% ../nbs/03_dataset_split.ipynb #14d3e661
+# %% ../nbs/03_dataset_split.ipynb #d1eb8984
 def make_folds(
     groups:pd.Series,     # group by photo id
     labels:pd.DataFrame,  # bool (photos, labels), same photos
@@ -207,10 +187,7 @@ def make_folds(
         fold[left] = i if i == folds - 1 else np.where(choose_groups(groups[left], labels[left], 1/(folds - i), seed), i, -1)
     return fold
 
-fold = make_folds(groups, labels, 5)
-labels.groupby(fold).sum().rename_axis('fold').astype(int)
-
-# %% ../nbs/03_dataset_split.ipynb #88033999
+# %% ../nbs/03_dataset_split.ipynb #7481f4a2
 def split_photos(
     photos:pd.DataFrame,  # photos table
     labels:pd.DataFrame,  # bool (photos, labels)
@@ -223,9 +200,6 @@ def split_photos(
     side[kept] = np.where(choose_groups(groups[kept], labels[kept], split.test, split.seed), 'test', 'train')
     fold[kept] = make_folds(groups[kept], labels[kept], split.folds, split.seed)
     return pd.DataFrame({'photo_id': photos.photo_id.to_numpy(), 'group': groups.to_numpy(), 'side': side, 'fold': fold})
-
-split = split_photos(photos, labels, links, vehicles.split)
-split.side.value_counts().to_frame().T
 
 # %% ../nbs/03_dataset_split.ipynb #6628824b
 def _all_links(photos:pd.DataFrame, split:pd.DataFrame, links:pd.DataFrame)->pd.DataFrame:
@@ -241,7 +215,7 @@ def _crossing(split:pd.DataFrame, links:pd.DataFrame, column:str, off)->pd.DataF
     a, b = at.reindex(links.a).to_numpy(), at.reindex(links.b).to_numpy()
     return links.assign(at_a=a, at_b=b)[(a != b) & (a != off) & (b != off)]
 
-# %% ../nbs/03_dataset_split.ipynb #df54b114
+# %% ../nbs/03_dataset_split.ipynb #450eb4a3
 def check_leaks(
     photos:pd.DataFrame,  # photo_id, sha256
     split:pd.DataFrame,   # photo_id, group, side, fold
@@ -257,9 +231,7 @@ def check_leaks(
             raise MmragError(f'split: leaks. {l.a} ({column} {l.at_a}) and {l.b} ({column} {l.at_b}) belong together ({l.why}); {len(bad)} such pairs. Run the split again.')
     return {why: int((every.why == why).sum()) for why in sorted(set(every.why))}
 
-check_leaks(photos, split, links)
-
-# %% ../nbs/03_dataset_split.ipynb #0381b1f7
+# %% ../nbs/03_dataset_split.ipynb #3d9a14e7
 def label_balance(
     split:pd.DataFrame,   # photo_id, side
     labels:pd.DataFrame,  # bool (photos, labels), same photos
@@ -272,10 +244,7 @@ def label_balance(
     wanted = share*t.photos
     return t.assign(wanted=wanted, off=t.test - wanted, share=t.test/t.photos.clip(lower=1))
 
-balance = label_balance(split, labels, .2)
-balance.round(2).sort_values('off', key=abs, ascending=False).head(5)
-
-# %% ../nbs/03_dataset_split.ipynb #845e1fb8
+# %% ../nbs/03_dataset_split.ipynb #70eb95d2
 def make_certificate(
     photos:pd.DataFrame,  # photos table
     split:pd.DataFrame,   # split table
@@ -292,10 +261,7 @@ def make_certificate(
         'links_checked': checked, 'folds': used.fold[used.fold >= 0].value_counts().sort_index().tolist(), 'share': settings.test,
         'largest_deviation': balance.loc[balance.off.abs().idxmax()].to_dict(), 'labels': balance.to_dict('records')}
 
-certificate = make_certificate(photos, split, links, labels, vehicles.split)
-{k: v for k, v in certificate.items() if k != 'labels'}
-
-# %% ../nbs/03_dataset_split.ipynb #f055cb6d
+# %% ../nbs/03_dataset_split.ipynb #69c48b6e
 def plot_balance(
     certificate:dict, # as `make_certificate` makes it, or certificate.json
 ):                    # matplotlib axes
@@ -308,8 +274,6 @@ def plot_balance(
     for x, y, n in zip(t.share, t.label, t.test.astype(str) + ' of ' + t.photos.astype(str)): ax.annotate(n, (x, y), (12, -3), textcoords='offset points', fontsize=8, color='0.3')
     ax.set(xlim=(0, max(.4, 1.25*t.share.max())), xlabel='share on the test side'); ax.spines[['top', 'right']].set_visible(False)
     return ax
-
-plot_balance(certificate);
 
 # %% ../nbs/03_dataset_split.ipynb #7105a3de
 def _tables(domain:Domain, out:Path)->tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

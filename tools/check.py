@@ -3,7 +3,7 @@
 Each notebook runs in a process of its own, so that no state leaks, and under a time limit. Cells that need real data run where
 that is found (`$MMRAG_SHARED`, or `shared` beside the project). The last line counts notebooks: `N passed, N failed`.
 """
-import argparse, hashlib, json, os, subprocess, sys, time
+import argparse, ast, hashlib, json, os, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +31,19 @@ def sync() -> list[str]:
     made = {p.stem for p in ROOT.glob('mmrag_nb/*.py')} - {'__init__', '_modidx'}
     orphans = sorted(made - {m for p in ROOT.glob('nbs/*.ipynb') if (m := module(p))})
     return [f'{n}: not in step, run nbdev_export and nbdev_clean and commit' for n in changed] + [f'mmrag_nb/{m}.py: no notebook makes it' for m in orphans]
+
+def stray() -> list[str]:
+    "Lines of a notebook's story that slipped into its module: expressions that only show a value."
+    shown = (ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.Compare)
+    found = [(p.name, n.lineno) for p in sorted(ROOT.glob('mmrag_nb/*.py')) for n in ast.parse(p.read_text(encoding='utf-8')).body if isinstance(n, ast.Expr) and isinstance(n.value, shown)]
+    return [f'mmrag_nb/{name}:{line}: a line of the story stands in an exported cell' for name, line in found]
+
+def imports() -> list[str]:
+    "Every module must import on its own names."
+    code = 'import importlib, sys\nfor m in sys.argv[1:]: importlib.import_module(m)'
+    names = [f'mmrag_nb.{p.stem}' for p in sorted(ROOT.glob('mmrag_nb/*.py')) if p.stem not in ('__init__', '_modidx')]
+    p = subprocess.run([sys.executable, '-c', code, *names], cwd=ROOT, capture_output=True, text=True)
+    return [] if p.returncode == 0 else [f'import: {p.stderr.strip().splitlines()[-1]}\n{p.stderr[-1500:]}']
 
 def sources(nb: Path) -> list[str]:
     "Code cells of a notebook."
@@ -62,7 +75,7 @@ def main():
     ap.add_argument('notebooks', nargs='*', type=Path, help='only these (default: all)')
     ap.add_argument('--workers', type=int, default=2); ap.add_argument('--limit', type=int, default=300, help='seconds a notebook')
     args = ap.parse_args()
-    problems = [] if args.notebooks else sync() + readme()
+    problems = [] if args.notebooks else sync() + stray() + imports() + readme()
     for p in problems: print(f'FAILED  {p}')
     nbs = args.notebooks or sorted(ROOT.glob('nbs/*.ipynb'))
     flags = [f for f in FLAGS if f != 'data' or not real_data()]
