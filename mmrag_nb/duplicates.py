@@ -18,8 +18,9 @@ from .core import Made, MmragError, Reject, load, manifest, plain, pmap, run_sta
 from .domain import Domain
 
 # %% auto #0
-__all__ = ['SIDE', 'FREQUENCIES', 'SPANS', 'WINDOWS', 'MIRROR', 'LIKE', 'NEAREST', 'STEPS', 'AGREE', 'DETAIL', 'thumbnail',
-           'describe', 'candidates', 'agreement', 'near_duplicates', 'read_signatures', 'find_pairs', 'run_duplicates']
+__all__ = ['SIDE', 'FREQUENCIES', 'SPANS', 'WINDOWS', 'MIRROR', 'LIKE', 'NEAREST', 'AGREE', 'DETAIL', 'STEPS', 'SHIFT', 'STRETCH',
+           'thumbnail', 'describe', 'candidates', 'agreement', 'near_duplicates', 'read_signatures', 'find_pairs',
+           'run_duplicates']
 
 # %% ../nbs/03a_duplicates.ipynb #ae718f9c
 SIDE = 128
@@ -72,18 +73,24 @@ MIRROR = np.tile((-1.)**np.arange(FREQUENCIES), FREQUENCIES).astype(np.float32)
 # %% ../nbs/03a_duplicates.ipynb #8437d531
 LIKE, NEAREST = .9, 16   # the least likeness of a candidate (copies have .92 and more), and how many a photo may have
 
+def _ways(s:np.ndarray)->np.ndarray:
+    "Best window as is and mirrored, of likenesses (m, windows, 2); int (k, 3) rows of pair, window, mirrored. A photo that is its own mirror image is tried both ways."
+    best, window = s.max(1), s.argmax(1)
+    pair, mirrored = np.nonzero(best >= np.maximum(LIKE, best.max(1, keepdims=True) - .02))
+    return np.column_stack([pair, window[pair, mirrored], mirrored])
+
 def _candidates(asked:np.ndarray, first:int, seen:np.ndarray)->np.ndarray:
     "Candidates of a block of photos: int (m, 4) rows of asked photo, photo seen, its window, mirrored."
-    n, rows = len(seen), np.arange(len(asked))
-    s = np.stack([asked @ seen.reshape(-1, seen.shape[-1]).T, (asked*MIRROR) @ seen.reshape(-1, seen.shape[-1]).T], -1).reshape(len(asked), n, -1)
-    best = s.max(-1)
+    n, rows, windows = len(seen), np.arange(len(asked)), seen.reshape(-1, seen.shape[-1]).T
+    s = np.stack([asked @ windows, (asked*MIRROR) @ windows], -1).reshape(len(asked), n, -1, 2)
+    best = s.max((2, 3))
     best[rows, first + rows] = -1                                                   # not itself
     top = np.argpartition(-best, min(NEAREST, n - 1) - 1, axis=1)[:, :NEAREST]
-    i, j = np.nonzero(np.take_along_axis(best, top, 1) >= LIKE)
-    j = top[i, j]
-    how = s[i, j].argmax(1)
-    return np.column_stack([first + i, j, how//2, how % 2])
+    i, k = np.nonzero(np.take_along_axis(best, top, 1) >= LIKE)
+    pair, window, mirrored = _ways(s[i, top[i, k]]).T
+    return np.column_stack([first + i[pair], top[i, k][pair], window, mirrored])
 
+# %% ../nbs/03a_duplicates.ipynb #6bf4a54b
 def candidates(
     described:np.ndarray, # as `describe` makes it
 )->np.ndarray:            # int (m, 4): photo, photo seen through a window, the window, mirrored
@@ -93,17 +100,14 @@ def candidates(
     return np.concatenate([_candidates(described[a:a + block, 0], a, described) for a in range(0, len(described), block)])
 
 # %% ../nbs/03a_duplicates.ipynb #456e3b6b
-STEPS = (  # side px, smallest and largest detail in px, rounds, motion, least correlation to go on
-    (32, 1., 3., 15, cv2.MOTION_TRANSLATION, .75), (64, 1., 3., 8, cv2.MOTION_AFFINE, .83), (128, .7, 2.5, 6, cv2.MOTION_AFFINE, .86))
-AGREE, DETAIL = .972, (.8, 2.5)
+AGREE, DETAIL = .972, (.8, 2.5)   # correlation of a copy, at least; smallest and largest detail that counts, px
+STEPS = ((32, (1., 3.), .82), (64, (1., 3.), .89), (128, (.7, 2.5), AGREE))   # side px; detail that is aligned; least correlation to go on
+SHIFT, STRETCH = cv2.MOTION_TRANSLATION, cv2.MOTION_AFFINE
 
-def _detail(a:np.ndarray, small:float, large:float)->np.ndarray:
+def _detail(a:np.ndarray, sizes:tuple[float, float])->np.ndarray:
     "What lies between two sizes of detail, in px."
     a = a.astype(np.float32)
-    return cv2.GaussianBlur(a, (0, 0), small) - cv2.GaussianBlur(a, (0, 0), large)
-
-def _sized(a:np.ndarray, width:int, height:int)->np.ndarray:
-    return a if a.shape == (height, width) else cv2.resize(a, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(a, (0, 0), sizes[0]) - cv2.GaussianBlur(a, (0, 0), sizes[1])
 
 def _correlation(a:np.ndarray, b:np.ndarray)->float:
     a, b = a - a.mean(), b - b.mean()
@@ -114,26 +118,38 @@ def _overlap(a:np.ndarray, b:np.ndarray, to_b:np.ndarray)->float:
     size, flags = a.shape[::-1], cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     laid = cv2.warpAffine(b.astype(np.float32), to_b, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     both = cv2.warpAffine(np.ones(b.shape, np.float32), to_b, size, flags=flags) > .99
-    return _correlation(_detail(a, *DETAIL)[both], _detail(laid, *DETAIL)[both]) if both.mean() > .7 else -1.
+    return _correlation(_detail(a, DETAIL)[both], _detail(laid, DETAIL)[both]) if both.mean() > .7 else -1.
 
 # %% ../nbs/03a_duplicates.ipynb #25f61220
+def _sized(a:np.ndarray, width:int, height:int)->np.ndarray:
+    return a if a.shape == (height, width) else cv2.resize(a, (width, height), interpolation=cv2.INTER_AREA)
+
+def _lay(a:np.ndarray, b:np.ndarray, at:tuple, sizes:tuple, motion:int)->tuple:
+    "Align from (matrix, shift) `at` on; (agreement, (matrix, shift)), -1 and `at` where no alignment is found that a copy can have."
+    (turn, shift), side = at, len(b)
+    to_b = np.column_stack([turn, shift*side + .5*(turn.sum(1) - 1)]).astype(np.float32)   # px, from pixel centre to pixel centre
+    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 1e-3)
+    try: _, to_b = cv2.findTransformECC(_detail(a, sizes), _detail(b, sizes), to_b, motion, stop, None, 1)
+    except cv2.error: return -1., at                                                # ECC's way to say that it does not converge
+    turn = to_b[:, :2].astype(float)
+    if abs(turn - np.eye(2)).max() > .15: return -1., at
+    return _overlap(a, b, to_b), (turn, (to_b[:, 2] - .5*(turn.sum(1) - 1))/side)
+
+# %% ../nbs/03a_duplicates.ipynb #8191a940
 def agreement(
     a:np.ndarray,    # uint8 (128, 128), mirrored already where that is the question
     b:np.ndarray,    # uint8 (128, 128)
     window:tuple,    # of b, that a may be: ((start, length) along y, (start, length) along x)
-)->float:            # correlation of fine detail, -1..1; -1 where no alignment was found
+)->float:            # correlation of fine detail, -1..1, of the last size that was looked at
     "Lay one photo over a window of another, and say how far they agree in detail."
     (y, h), (x, w) = window
-    turn, shift = np.eye(2), np.array([x, y])                                     # a → b, in sides of b
-    for side, small, large, rounds, motion, least in STEPS:
+    at = np.eye(2), np.array([x, y])
+    for side, sizes, least in STEPS:
         p, q = _sized(a, round(side*w), round(side*h)), _sized(b, side, side)
-        to_b = np.column_stack([turn, shift*side + .5*(turn.sum(1) - 1)]).astype(np.float32)
-        stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, rounds, 1e-3)
-        try: found, to_b = cv2.findTransformECC(_detail(p, small, large), _detail(q, small, large), to_b, motion, stop, None, 1)
-        except cv2.error: return -1.                                               # ECC's way to say that it does not converge
-        turn, shift = to_b[:, :2].astype(float), (to_b[:, 2] - .5*(to_b[:, :2].sum(1) - 1))/side
-        if found < least or abs(turn - np.eye(2)).max() > .35: return -1.
-    return _overlap(p, q, to_b)
+        found, at = _lay(p, q, at, sizes, SHIFT)
+        if found < AGREE and side > 32: found, at = max((found, at), _lay(p, q, at, sizes, STRETCH), key=lambda f: f[0])
+        if found < least: return min(found, AGREE - .001)                            # agreement at a smaller size is none
+    return found
 
 # %% ../nbs/03a_duplicates.ipynb #80c71f40
 def _look(thumbs:np.ndarray, candidate:np.ndarray)->float:
