@@ -153,8 +153,9 @@ def averages(
     sums = np.stack([weights[:, i] @ values[i] for i in at])
     mass = np.stack([weights[:, i].sum(axis=1) for i in at])[..., None]
     by_kind = _ratio(sums, mass)
-    present = (mass > 0).sum(axis=0)
-    return {'micro': _ratio(sums.sum(axis=0), mass.sum(axis=0)), 'macro': _ratio(np.nansum(by_kind, axis=0), present)} | {f'kind:{k}': v for k, v in zip(names, by_kind)}
+    whole = np.stack([values[i].mean(axis=0) for i in at])[:, None]
+    macro = np.where(mass > 0, by_kind, whole).mean(axis=0)   # a kind that a draw missed keeps its plain value: without rare, hard kinds the average would rise
+    return {'micro': _ratio(sums.sum(axis=0), mass.sum(axis=0)), 'macro': macro} | {f'kind:{k}': v for k, v in zip(names, by_kind)}
 
 def _ratio(a:np.ndarray, b:np.ndarray)->np.ndarray:
     "a/b; NaN where b is 0: a draw that holds none of these questions has no say."

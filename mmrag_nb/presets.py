@@ -48,7 +48,7 @@ def lay_over(
 def preset(
     domain:Domain,      # the subject
     name:str,           # v0 … v4, object-search, or its long name
-    encoders:dict=None, # encoder of the preset → what to use in its place; '*' for all others
+    encoders:dict=None, # encoder of the preset → what to use in its place; '*' for all other encoders of pictures
 )->Domain:              # ready to run
     "A domain with a generation's settings."
     short = NAMES.get(name, name)
@@ -57,10 +57,10 @@ def preset(
 
 # %% ../nbs/11j_presets.ipynb #b098b2bd
 def _mapped(settings:dict, encoders:dict)->dict:
-    "Put other encoders in place of those that can't be had."
-    def put(name): return encoders.get(name, encoders.get('*', name)) if name else name
-    embedding = settings.get('embedding', {})
-    return settings | {'encoder': put(settings['encoder']), 'embedding': embedding | ({'text_encoder': put(embedding['text_encoder'])} if embedding.get('text_encoder') else {})}
+    "Put other encoders in place of those that can't be had; a text encoder only by its name."
+    embedding, name = settings.get('embedding', {}), settings['encoder']
+    reader = embedding.get('text_encoder')
+    return settings | {'encoder': encoders.get(name, encoders.get('*', name)), 'embedding': embedding | ({'text_encoder': encoders.get(reader, reader)} if reader else {})}
 
 def parse_map(
     text:str,           # 'dinov3-l=weights/dino,*=embedded'
@@ -122,7 +122,7 @@ def _figures_of(folder:Path)->pd.DataFrame:
     m, embedded = load(folder/'evaluate', 'metrics').query('by == "all"'), manifest(folder/'embed')
     counts, blind = manifest(folder/'evaluate')['counts'], m[m.system.isin(['majority', 'by lot'])].groupby(['average', 'measure']).value.max()
     mine = m[m.system == OURS].set_index(['average', 'measure']).reindex([c for c in COLUMNS if c in set(zip(m.average, m.measure))])
-    return mine[['value', 'low', 'high']].assign(blind=blind.reindex(mine.index)).reset_index().assign(encoder=embedded['settings'].get('name', ''), dim=embedded['counts'].get('dim', 0), memory=counts['memory'], asked=counts['questions'])
+    return mine[['value', 'low', 'high']].assign(blind=blind.reindex(mine.index)).reset_index().assign(encoder=Path(embedded['settings'].get('name', '')).name, dim=embedded['counts'].get('dim', 0), memory=counts['memory'], asked=counts['questions'])
 
 # %% ../nbs/11j_presets.ipynb #1e211d5d
 def paired(

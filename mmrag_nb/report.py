@@ -66,7 +66,7 @@ def _mood(words:str)->str: return words if words in ('better', 'worse') else 'no
 
 _RIVALS = {'histogram': 'plain colours and edges, without any learning', 'outline given': 'the same with the outline of the damage given'}
 _BLIND = {'majority': 'always the most frequent kind', 'by lot': 'by lot'}
-_FEW = 'That is few: with under 30 groups the interval itself is rough.'
+_FEW = 'That is few: with under 30 groups of photos the interval is rough, and rather too narrow.'
 
 def _of100(share:float)->int: return round(100 * share)
 
