@@ -118,6 +118,7 @@ class Lexicon(_Part):
     no: Words = {}
     glue: Words = {}                 # words that may stand inside a phrase: the door *of the* driver
     filler: Words = {}               # further words that say nothing about a crop
+    other: Words = {}                # words that look like a typo of one that counts, and are none: black (back)
 
 # %% ../nbs/00a_domain.ipynb #b6476736
 class Vocabulary(_Part):
@@ -247,7 +248,7 @@ def _merged(base:Any, own:Any, join:bool=False)->Any:
 
 # %% ../nbs/00a_domain.ipynb #08fe75fe
 SIZES = {'very_small': .005, 'small': .02, 'medium': .08, 'large': .15, 'very_large': 1.}  # upper bounds, share of the photo
-COLUMNS = ('kinds', 'has_damage', 'severity', 'area', 'part', 'place', 'damage_count', 'crop_type', 'crop_id', 'photo_id', 'side')  # of the crops table
+COLUMNS = ('kinds', 'has_damage', 'severity', 'area', 'part', 'place', 'damage_count', 'least_context', 'crop_type', 'crop_id', 'photo_id', 'side')  # of the crops table
 
 # %% ../nbs/00a_domain.ipynb #2225292f
 class Subject(_Part):

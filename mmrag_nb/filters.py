@@ -13,7 +13,7 @@ from .taxonomy import Taxonomy, _flat, meanings, nearest
 from .words import fold, stem
 
 # %% auto #0
-__all__ = ['normalize_where', 'filter_column']
+__all__ = ['NUMBERS', 'normalize_where', 'filter_column']
 
 # %% ../nbs/04a_filters.ipynb #7d9796f4
 def normalize_where(
@@ -77,12 +77,14 @@ def _truth(taxonomy:Taxonomy, word:str, value)->bool|None:
     raise UsageError(f'{word}: {value!r} is neither yes nor no.')
 
 # %% ../nbs/04a_filters.ipynb #dde18ad8
+NUMBERS = ('damage_count', 'least_context')  # columns that have ranges, besides severity
+
 def _range(taxonomy:Taxonomy, column:str, word:str, value:Mapping):
     "A range of numbers, or of severities, which have an order."
     if not value or set(value) - {'min', 'max'}: raise UsageError(f'"{word}" takes a value, a list, or a range such as {{"min": 2, "max": 9}}; this is {dict(value)!r}.')
     if column == 'severity': return _severities(taxonomy, value)
     for v in value.values():
-        if column != 'damage_count' or not isinstance(v, (int, float)) or v != v: raise UsageError(f'{word}: {dict(value)!r} is a range, which only numbers (damage_count) and severity have.')
+        if column not in NUMBERS or not isinstance(v, (int, float)) or v != v: raise UsageError(f'{word}: {dict(value)!r} is a range, which only {", ".join(NUMBERS)} and severity have.')
     return dict(value)
 
 def _severities(taxonomy:Taxonomy, value:Mapping)->list[str]:

@@ -42,7 +42,7 @@ def _role(taxonomy:Taxonomy, f:Found)->str:
     whats = {s.what for s in f.senses}
     if whats & {'kind', 'severity', 'found', 'clean'} or with_trait(taxonomy.terms['kind'], f.names('trait')): return 'what'
     if whats & {*taxonomy.terms, 'trait', 'place'}: return 'where'
-    return next((r for r in ('negation_after', 'negation', 'but', 'joining') if r in whats), 'quiet' if whats else '')
+    return next((r for r in ('negation_after', 'negation', 'but', 'joining') if r in whats), 'quiet' if whats - {'other'} else '')
 
 # %% ../nbs/04b_questions.ipynb #8a937043
 def deny(

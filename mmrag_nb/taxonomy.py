@@ -18,8 +18,8 @@ from .domain import Domain, Term, load_domain, near
 from .words import Word, fold, is_typo, words
 
 # %% auto #0
-__all__ = ['PLACES', 'Sense', 'kinds_of', 'Found', 'Match', 'Taxonomy', 'with_trait', 'places', 'mend', 'find', 'meanings',
-           'normalize', 'nearest', 'coverage', 'to_vocabulary', 'from_vocabulary', 'place_of', 'part_of']
+__all__ = ['PLACES', 'NAMING', 'Sense', 'kinds_of', 'Found', 'Match', 'Taxonomy', 'with_trait', 'places', 'mend', 'find',
+           'meanings', 'normalize', 'nearest', 'coverage', 'to_vocabulary', 'from_vocabulary', 'place_of', 'part_of']
 
 # %% ../nbs/04_taxonomy.ipynb #a36ebab7
 class Sense(NamedTuple):
@@ -44,6 +44,7 @@ def _others(domain:Domain)->list[tuple[str, str]]:
     return [(k, w) for v in domain.vocabularies.values() for k, (w, _) in v.kinds.items()]
 
 PLACES = ('top', 'center', 'bottom')
+NAMING = ('trait', 'place', 'found', 'clean')   # besides terms, what a typo is mended to; function words are left alone
 
 def _flat(by_language:dict)->list[str]: return [w for ws in by_language.values() for w in ws]
 
@@ -101,6 +102,7 @@ class Taxonomy:
         self.glue = {w.stem for ws in self.domain.lexicon.glue.values() for t in ws for w in words(t)}
         self.senses, self.corners = _index(self)
         self.known = {s for k in self.senses for s in k} | self.glue
+        self.meant = sorted({s for k, v in self.senses.items() for s in k if any(x.what in (*self.terms, *NAMING) for x in v)})
         self.longest = max(map(len, self.senses))
         self._seen, self._mended = {}, {}
 
@@ -154,7 +156,7 @@ def mend(
     if written in taxonomy.known or written.isdigit(): return written, 1.
     if written not in taxonomy._mended:
         if len(taxonomy._mended) > 10_000: taxonomy._mended.clear()
-        close = [(OSA.normalized_similarity(written, k), k) for k in taxonomy.known if abs(len(k) - len(written)) < 3 and is_typo(written, k)]
+        close = [(OSA.normalized_similarity(written, k), k) for k in taxonomy.meant if is_typo(written, k)]
         taxonomy._mended[written] = max(close, default=(1., written))[::-1]
     return taxonomy._mended[written]
 

@@ -55,7 +55,9 @@ def is_typo(
     b:str, # stem of a known word
 )->bool:
     "May one be a slip of the finger for the other?"
-    n, d = max(len(a), len(b)), OSA.distance(a, b, score_cutoff=2)
-    if n >= 8: return d <= 2
-    if min(len(a), len(b)) < 4 or d > 1 or a[0] != b[0]: return False
-    return n >= 6 or sorted(a) == sorted(b) or (n == 5 and len(a) != len(b) and a[-1] == b[-1])
+    short, n = sorted((len(a), len(b)))
+    if short < 4 or n - short > 2: return False
+    d = OSA.distance(a, b, score_cutoff=2)
+    if n >= 9: return d <= 2 and (d == 1 or a[0] == b[0])
+    if n >= 8 or d > 1: return d <= 1
+    return a[0] == b[0] and (n >= 6 or sorted(a) == sorted(b) or (n == 5 and short == 4 and a[-1] == b[-1]))
