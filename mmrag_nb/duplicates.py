@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import simplejpeg
-from PIL import Image
 
 from .core import Made, MmragError, Reject, load, manifest, plain, pmap, run_stage, sha256
 from .domain import Domain
+from .regions import Bad
+from .small import read_small
 
 # %% auto #0
 __all__ = ['SIDE', 'FREQUENCIES', 'SPANS', 'WINDOWS', 'MIRROR', 'LIKE', 'NEAREST', 'AGREE', 'DETAIL', 'STEPS', 'SHIFT', 'STRETCH',
@@ -25,23 +26,12 @@ __all__ = ['SIDE', 'FREQUENCIES', 'SPANS', 'WINDOWS', 'MIRROR', 'LIKE', 'NEAREST
 # %% ../nbs/03a_duplicates.ipynb #ae718f9c
 SIDE = 128
 
-def _decode(path:Path, data:bytes)->np.ndarray:
-    "Grey pixels, at least 2 × SIDE on each side where the photo has them; raises what the decoders raise."
-    if data[:2] == b'\xff\xd8': return simplejpeg.decode_jpeg(data, 'GRAY', min_height=2*SIDE, min_width=2*SIDE, min_factor=1)[..., 0]
-    with Image.open(path) as im: return np.asarray(im.convert('L'))
-
-def _upright(a:np.ndarray, orientation:int)->np.ndarray:
-    "Undo the turn that EXIF orientation 1..8 stands for."
-    a = a.T if orientation >= 5 else a
-    return np.ascontiguousarray(a[::-1 if orientation in (3, 4, 7, 8) else 1, ::-1 if orientation in (2, 3, 6, 7) else 1])
-
 def thumbnail(
     path:Path,            # photo file
     orientation:int=1,    # EXIF, 1..8
 )->np.ndarray:            # uint8 (128, 128), grey, upright
     "The thumbnail that stands for a photo."
-    data = Path(path).read_bytes()
-    return cv2.resize(_upright(_decode(path, data), orientation), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(read_small(path, orientation, 2*SIDE, grey=True), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 # %% ../nbs/03a_duplicates.ipynb #42b6a968
 FREQUENCIES = 8
@@ -172,8 +162,7 @@ def _signature(job:tuple)->bytes|Reject:
     "The thumbnail of (path, photo id, orientation) as JPEG bytes, or why there is none."
     path, photo_id, orientation = job
     try: a = thumbnail(path, orientation)
-    except FileNotFoundError: return Reject(photo_id, 'missing', 'is in the photos table but not in the data folder')
-    except (OSError, ValueError, cv2.error) as e: return Reject(photo_id, 'unreadable', f'could not be decoded for the comparison ({e})')
+    except Bad as e: return Reject(photo_id, e.reason, f'is not compared with other photos: {e}')
     return simplejpeg.encode_jpeg(a[..., None], 95, 'GRAY')
 
 def _kept(folder:Path, settings:dict)->dict[str, bytes]:
