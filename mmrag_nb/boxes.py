@@ -102,7 +102,10 @@ def _coco_polygons(parts:list):
         try: rings.append(ring(_pairs(p)))
         except Bad as e: bad = e
     if not rings: raise bad
-    return rings[0] if len(rings) == 1 else shapely.union_all(mend(np.array([shapely.Polygon(r) for r in rings], dtype=object)))
+    if len(rings) == 1: return rings[0]
+    polygons = mend(np.array([shapely.Polygon(r) for r in rings], dtype=object))
+    if shapely.is_missing(polygons).any(): raise Bad('tangled', 'has a part that crosses itself too often to say what is inside')
+    return shapely.union_all(polygons)
 
 def _pairs(flat)->list:
     "x0 y0 x1 y1 … as pairs; pairs stay as they are."

@@ -190,9 +190,16 @@ def _jpeg_end(f)->bool:
     "Some phones append a film or a second photo: look for the end mark behind the start of the pixels."
     f.seek(2)
     while len(mark := f.read(2)) == 2 and mark[0] == 0xff:
-        if mark[1] == 0xda: return b'\xff\xd9' in f.read()
+        if mark[1] == 0xda: return any(b'\xff\xd9' in block for block in _overlapping(f))
         f.seek(int.from_bytes(f.read(2), 'big') - 2 if mark[1] != 0xff else -1, 1)
     return False
+
+def _overlapping(f, size:int=2**20):
+    "The rest of a file in blocks, each with the last byte of the one before: a film may be gigabytes long."
+    last = b''
+    while block := f.read(size):
+        yield last + block
+        last = block[-1:]
 
 def _png_end(f)->bool:
     "Walk over the chunks to the last one."
@@ -282,7 +289,7 @@ def _mask(corner:np.ndarray, mask)->shapely.Geometry:
     "A painted region: a PNG in base64, at its top left corner."
     try:
         im = Image.open(io.BytesIO(base64.b64decode(mask)), formats=('PNG',))
-        if im.width*im.height > 2e8: raise Bad('bad_mask', 'has a mask larger than any photo')
+        if im.width*im.height > 5e7: raise Bad('bad_mask', 'has a mask larger than any photo')
         painted = np.asarray(im.convert('L')) > 0
     except (Image.DecompressionBombError, *GARBAGE) as e: raise Bad('bad_mask', 'has no mask that can be read') from e
     return shapely.transform(polygon_of_runs(runs_of(painted), painted.shape), lambda xy: xy + corner)

@@ -18,10 +18,10 @@ from .core import MmragError, Reject, UsageError
 from .domain import Domain
 
 # %% auto #0
-__all__ = ['SHARES', 'FARTHEST', 'MOST_RUNS', 'TURN', 'AS_IS', 'LEAST_AREA', 'REGION_COLUMNS', 'Shape', 'Sheet', 'Bad', 'ring',
-           'box_ring', 'circle_ring', 'polygon_of_runs', 'runs_of', 'frame', 'to_polygons', 'move', 'mend', 'clip',
-           'check_outlines', 'snake', 'kind_of_word', 'kinds_of_labels', 'size_classes', 'severities_of', 'fit_sheet',
-           'make_regions']
+__all__ = ['SHARES', 'MOST_POINTS', 'FARTHEST', 'MOST_RUNS', 'TURN', 'AS_IS', 'LEAST_AREA', 'MOST_CROSSINGS', 'REGION_COLUMNS',
+           'Shape', 'Sheet', 'Bad', 'ring', 'box_ring', 'circle_ring', 'polygon_of_runs', 'runs_of', 'frame',
+           'to_polygons', 'move', 'mend', 'tangled', 'clip', 'check_outlines', 'snake', 'kind_of_word',
+           'kinds_of_labels', 'size_classes', 'severities_of', 'fit_sheet', 'make_regions']
 
 # %% ../nbs/01a_regions.ipynb #861daf18
 class Shape(NamedTuple):
@@ -53,6 +53,7 @@ class Bad(MmragError):
         super().__init__(detail[:200].encode('utf-8', 'replace').decode())   # it may quote a file: no novels, no half characters
         self.reason = reason
 
+MOST_POINTS = 100_000
 FARTHEST = 1e7   # px; beyond that a number is an accident, and geometry loses its digits
 
 # %% ../nbs/01a_regions.ipynb #bc9e618d
@@ -62,12 +63,12 @@ def ring(
 )->np.ndarray:      # float64 (m,2), not closed
     "Points as an array, or `Bad`."
     try: a = np.array(points, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as e: raise Bad('bad_points', 'points are not pairs of numbers') from e
+    except (TypeError, ValueError, OverflowError) as e: raise Bad('bad_points', 'has points that are no pairs of numbers') from e
     if a.size == 0: raise Bad('no_points', 'has no points')
-    if a.ndim != 2 or a.shape[1] != 2: raise Bad('bad_points', f'points have the form {a.shape}, expected (n, 2)')
-    if not (np.abs(a) < FARTHEST).all(): raise Bad('bad_points', 'a coordinate is NaN, infinite or absurdly large')
+    if a.ndim != 2 or a.shape[1] != 2: raise Bad('bad_points', f'has points of the form {a.shape}, expected (n, 2)')
+    if not (np.abs(a) < FARTHEST).all(): raise Bad('bad_points', 'has a coordinate that is NaN, infinite or absurdly large')
     if least > 2 and len(a) > 1 and (a[0] == a[-1]).all(): a = a[:-1]
-    if len(a) < least: raise Bad('too_few_points', f'has {len(a)} of at least {least} points')
+    if not least <= len(a) <= MOST_POINTS: raise Bad('too_few_points' if len(a) < least else 'too_many_points', f'has {len(a)} points, expected {least} to {MOST_POINTS}')
     return a
 
 def box_ring(
@@ -87,7 +88,7 @@ def circle_ring(
     return a[0] + r*np.stack([np.cos(turn), np.sin(turn)], 1)
 
 # %% ../nbs/01a_regions.ipynb #8a929e1b
-MOST_RUNS = 100_000   # a mask with more is noise
+MOST_RUNS = 50_000   # a mask with more is noise
 
 def polygon_of_runs(
     counts,           # run lengths down the columns, background first
@@ -170,13 +171,27 @@ def move(
 # %% ../nbs/01a_regions.ipynb #b790de43
 LEAST_AREA = .01   # px²; less shows nothing
 
+MOST_CROSSINGS = 50_000   # of an outline with itself; mending goes with their number, some seconds for a million
+
 def mend(
     geoms:np.ndarray,  # (n,) shapely geometries
-)->np.ndarray:         # (n,) valid polygons or multipolygons, possibly empty
+)->np.ndarray:         # (n,) valid polygons or multipolygons, possibly empty; None where the outline is a tangle
     "Make polygons valid; what is inside the pen's way stays inside."
-    bad, geoms = ~shapely.is_valid(geoms), geoms.copy()
+    geoms = geoms.copy()
+    bad = np.flatnonzero(~shapely.is_valid(geoms))
+    geoms[bad] = [None if tangled(g) else g for g in geoms[bad]]
     geoms[bad] = shapely.make_valid(geoms[bad], method='structure', keep_collapsed=False)
     return geoms
+
+def tangled(
+    g:shapely.Geometry,  # polygon
+)->bool:
+    "Does the outline cross itself beyond all sense? Judged by 32 of its segments."
+    xy = shapely.get_coordinates(g)
+    if len(xy)**2/2 < MOST_CROSSINGS: return False
+    lines = shapely.linestrings(np.stack([xy[:-1], xy[1:]], 1))
+    some = lines[::-(-len(lines)//32)]
+    return (shapely.STRtree(lines).query(some, predicate='intersects').shape[1]/len(some) - 3)*len(lines)/2 > MOST_CROSSINGS   # 3: itself and its neighbours
 
 def clip(
     geoms:np.ndarray,   # (n,) valid polygons
@@ -204,9 +219,10 @@ def check_outlines(
 )->tuple[np.ndarray, np.ndarray]:   # (n,) valid clipped polygons; (n,) reason, '' when good
     "Mend and clip polygons; say why those without area have none."
     mended = mend(geoms)
+    knots = shapely.is_missing(mended)
+    mended[knots] = shapely.Polygon()
     inside = clip(mended, width, height)
-    reason = np.where(shapely.area(mended) < LEAST_AREA, 'no_area', np.where(shapely.area(inside) < LEAST_AREA, 'outside_photo', ''))
-    return inside, reason
+    return inside, np.select([knots, shapely.area(mended) < LEAST_AREA, shapely.area(inside) < LEAST_AREA], ['tangled', 'no_area', 'outside_photo'], '')
 
 # %% ../nbs/01a_regions.ipynb #9ed52cc5
 def snake(
@@ -294,7 +310,7 @@ def make_regions(
     return _measured(domain, shapes[why == ''], geoms[why == '']), rejected
 
 _TYPES = {c: 'float32' if c in ('x0', 'y0', 'x1', 'y1', 'area_px', 'share') else 'bool' if c == 'whole' else 'object' for c in REGION_COLUMNS}
-_SAID = {'no_area': 'encloses no area', 'outside_photo': 'lies outside the photo'}
+_SAID = {'tangled': 'crosses itself too often to say what is inside', 'no_area': 'encloses no area', 'outside_photo': 'lies outside the photo'}
 
 def _known(sheets:list[Sheet], kinds:dict, domain:Domain)->tuple[pd.DataFrame, list[Reject]]:
     "All shapes of a known kind as rows; the others with their label named."
