@@ -144,7 +144,8 @@ class Reader(_Part):
     names: str | None = None         # file with names of classes: words.txt, data.yaml
     max_pixels: int = Field(200_000_000, gt=0)  # a photo whose header says more is refused unread
     detector: str | None = None      # folder or id of a transformers object detector, used where no silhouette is known
-    detector_margin: float = Field(.125, ge=0, le=1)
+    detector_labels: Texts = ()      # its labels that mean the subject (car, truck, bus); none: any object
+    detector_margin: float = Field(.125, ge=0, le=1)  # around the box it finds, as a share of the box
 
 # %% ../nbs/00a_domain.ipynb #8f182cd1
 class Group(_Part):
