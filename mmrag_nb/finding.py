@@ -91,6 +91,7 @@ def _branch(schema:dict, damaged:bool)->dict:
     p['damage_detected'] = {'type': 'boolean', 'const': damaged}
     p['damage_types'] |= {'minItems': 1, 'maxItems': 2} if damaged else {'maxItems': 0}
     p['evidence'] |= {'maxItems': min(1, p['evidence'].get('maxItems', 0))}   # a grammar can't say "not twice"
+    p['analysis'] |= {'maxLength': LONGEST//2}   # a model that knows no end must still come to one
     if not damaged: p['severity'] = {'type': 'null'}
     return s
 
