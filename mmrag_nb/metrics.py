@@ -86,9 +86,15 @@ def rank(
 # %% ../nbs/11a_metrics.ipynb #d9803752
 def _best(task:Task, system:System, part:slice, k:int)->tuple[np.ndarray, np.ndarray]:
     scores = np.where(task.allowed(part), system(task, part), -np.inf).astype(np.float32)
-    order = np.argsort(-scores, axis=1, kind='stable')[:, :k]
+    order = _order(-scores, k)
     top = np.take_along_axis(scores, order, axis=1)
     return np.where(np.isneginf(top), -1, task.memory[order]).astype(np.int32), top
+
+def _order(low:np.ndarray, k:int)->np.ndarray:
+    "Columns of the k lowest values of each row, lowest first, ties in the columns' order; of a large memory only the k are sorted."
+    if low.shape[1] < 4*k: return np.argsort(low, axis=1, kind='stable')[:, :k]
+    some = np.sort(np.argpartition(low, k, axis=1)[:, :k], axis=1)
+    return np.take_along_axis(some, np.argsort(np.take_along_axis(low, some, axis=1), axis=1, kind='stable'), axis=1)
 
 # %% ../nbs/11a_metrics.ipynb #a20358e8
 MEASURES = {'recall@1': 'Success@1', 'recall@5': 'Success@5', 'recall@10': 'Success@10', 'precision@5': 'P@5', 'mrr': 'RR', 'ndcg@10': 'nDCG@10', 'map': 'AP@1000'}

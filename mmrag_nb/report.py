@@ -18,8 +18,8 @@ from .core import plain
 from .metrics import MEASURES
 
 # %% auto #0
-__all__ = ['BLIND', 'FEW', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows', 'part_tables',
-           'figure_rows', 'examples', 'asked_row', 'render', 'render_page']
+__all__ = ['BLIND', 'FEW', 'FEWEST', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows',
+           'part_tables', 'figure_rows', 'examples', 'asked_row', 'render', 'render_page']
 
 # %% ../nbs/11d_report.ipynb #89f3e90c
 def jpeg_uri(
@@ -45,19 +45,21 @@ def svg_paths(
 
 # %% ../nbs/11d_report.ipynb #75b9c47c
 BLIND = ('majority', 'by lot')   # systems that never looked
-FEW = 10                         # groups of photos under which a figure says little
+FEW, FEWEST = 10, 5              # groups of photos under which a figure says little, and under which no interval is given
 
 def headline(
     first:dict,       # macro recall@1 of ours: value, low, high, questions, groups
     baselines:dict,   # blind system → its macro recall@1
     against:dict,     # system → the paired difference to it: value, low, high, words
     thing:str,        # what is looked for, in a word: damage
-)->dict:              # mood (better|none|worse), sentence, notes
+)->dict:              # mood (better|none|worse|few), sentence, notes
     "The page's first sentence."
-    best, mood = max(baselines, key=baselines.get), _mood(against[max(baselines, key=baselines.get)]['words'])
+    best = max(baselines, key=baselines.get)
+    mood = _mood(against[best]['words']) if first['groups'] >= FEWEST else 'few'
     said = f'{_of100(first["value"])} of 100 crops the memory\'s first hit shows the right kind of {thing} (95 % interval {_of100(first["low"])} to {_of100(first["high"])}), every kind counting the same'
     guess = f'Without looking ({_BLIND.get(best, best)}) it would be {_of100(baselines[best])}'
-    start = {'better': f'For {said}. {guess}.', 'none': f'No better than guessing was shown: for {said}, against {_of100(baselines[best])} without looking ({_BLIND.get(best, best)}).', 'worse': f'Worse than guessing: for {said}. {guess}.'}[mood]
+    start = {'better': f'For {said}. {guess}.', 'worse': f'Worse than guessing: for {said}. {guess}.', 'few': f'Too few photos to tell: {first["groups"]} separate groups were asked. For {said}; this may well be chance. {guess}.',
+             'none': f'No better than guessing was shown: for {said}, against {_of100(baselines[best])} without looking ({_BLIND.get(best, best)}).'}[mood]
     note = f'{first["questions"]} crops of photos that the memory has never seen were asked, from {first["groups"]} separate groups of photos.'
     rivals = [f'Against {_RIVALS.get(n, n)}: {d["words"]} ({100*d["value"]:+.0f} points, {100*d["low"]:+.0f} to {100*d["high"]:+.0f}).' for n, d in against.items() if n not in BLIND]
     return {'mood': mood, 'sentence': start, 'notes': [note, *rivals] + ([_FEW] if first['groups'] < 30 else [])}
@@ -94,7 +96,8 @@ def _part(table:pd.DataFrame)->dict:
     "First hit and first five of a part of the questions."
     at = table.set_index('measure')
     first = at.loc['recall@1']
-    return {'first': {n: float(first[n]) for n in ('value', 'low', 'high')}, 'five': float(at.value['recall@5']), 'questions': int(first.questions), 'groups': int(first.groups), 'few': bool(first.groups < FEW)}
+    sure = first.groups >= FEWEST
+    return {'first': {'value': float(first.value), 'low': float(first.low) if sure else None, 'high': float(first.high) if sure else None}, 'five': float(at.value['recall@5']), 'questions': int(first.questions), 'groups': int(first.groups), 'few': bool(first.groups < FEW)}
 
 def _most(kinds:pd.Series)->str:
     counts = kinds.dropna().value_counts()
