@@ -14,6 +14,7 @@ import simplejpeg
 
 from mmrag_nb.core import versions
 from mmrag_nb.drawn import draw_dataset
+from mmrag_nb.regions import Bad
 from mmrag_nb.duplicates import candidates, describe, near_duplicates, thumbnail
 
 def saved(im, quality=90): return simplejpeg.encode_jpeg(np.ascontiguousarray(im), quality, 'RGB', '420')
@@ -30,7 +31,7 @@ def readable(folder: Path, n: int, seed: int) -> list[Path]:
     found = []
     for i in np.random.default_rng(seed).permutation(len(paths := sorted(folder.glob('*.jpg')))):
         try: thumbnail(paths[i])
-        except (OSError, ValueError): continue
+        except Bad: continue
         if len(found := [*found, paths[i]]) == n: break
     return found
 
