@@ -192,7 +192,7 @@ def run_evaluate(
 )->Path:               # out/evaluate
     "Evaluate a run and write its report."
     out = Path(out)
-    asked = {'baseline': run_baseline(data, out, workers) if data else None, 'queries': run_queries(domain, data, out, workers)}
+    asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers)}
     index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
     inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values())]
     other = manifest(Path(against)/'evaluate')['files']['queries.parquet']['sha256'] if against else None
