@@ -22,10 +22,10 @@ from .regions import Bad
 from .small import read_small
 
 # %% auto #0
-__all__ = ['counts', 'BINS', 'seen', 'MOST', 'page', 'region_counts', 'density_counts', 'Check', 'to_dict', 'summary', 'check',
-           'plot_check', 'check_page', 'run_check']
+__all__ = ['BINS', 'MOST', 'region_counts', 'density_counts', 'Check', 'to_dict', 'summary', 'check', 'plot_check', 'check_page',
+           'run_check']
 
-# %% ../nbs/03c_check.ipynb #799456a1
+# %% ../nbs/03c_check.ipynb #8fa6298e
 def region_counts(
     photos:pd.DataFrame,   # photos table
     regions:pd.DataFrame,  # regions table
@@ -37,10 +37,7 @@ def region_counts(
     n = t.groupby(by, dropna=False).agg(regions=('photo_id', 'size'), photos=('photo_id', 'nunique')).reset_index()
     return n.sort_values(['regions', *by], ascending=[False] + [True]*len(by), ignore_index=True)
 
-counts = region_counts(photos, regions, ['zone'])
-counts.head(5)
-
-# %% ../nbs/03c_check.ipynb #e0814c00
+# %% ../nbs/03c_check.ipynb #0d9586eb
 BINS = {'0': 0, '1': 1, '2–5': 5, '6–10': 10, '11–25': 25, '26–50': 50, '51–100': 100, 'over 100': np.inf}   # upper ends
 
 def density_counts(
@@ -50,8 +47,6 @@ def density_counts(
     part = pd.cut(photos.n_regions, [-1, *BINS.values()], labels=list(BINS))
     t = photos.groupby(part, observed=False).n_regions.agg(photos='size', regions='sum')
     return t.rename_axis('regions a photo').reset_index().astype({'regions a photo': str})
-
-density_counts(photos)
 
 # %% ../nbs/03c_check.ipynb #7a5f1ec3
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ def summary(check:Check)->str:
     if d['damaged_without_regions']: lines['damaged, but without regions'] = ', '.join(d['damaged_without_regions'][:5])
     return '\n'.join(f'{k:16} {v}' for k, v in lines.items())
 
-# %% ../nbs/03c_check.ipynb #f883015a
+# %% ../nbs/03c_check.ipynb #0ffdeb8d
 def check(
     domain:Domain,  # fields; split.group.near_duplicates: whether they are looked for
     data:Path,      # folder of photos
@@ -115,10 +110,7 @@ def check(
     title = domain.title.get('en', domain.name)
     return Check(title, Path(data), load(out/'photos', 'photos'), load(out/'photos', 'regions'), rejected, pairs, tuple(domain.fields))
 
-seen = check(vehicles, data, out)
-seen
-
-# %% ../nbs/03c_check.ipynb #df4e8ede
+# %% ../nbs/03c_check.ipynb #47325874
 def plot_check(
     check:Check,
 ):                # matplotlib figure
@@ -135,8 +127,6 @@ def plot_check(
     for ax in (a, b, c): ax.spines[['top', 'right']].set_visible(False)
     fig.tight_layout()
     return fig
-
-plot_check(seen);
 
 # %% ../nbs/03c_check.ipynb #60056569
 MOST = 12   # pictures of a sort
@@ -179,7 +169,7 @@ def _figure(check:Check)->str:
     fig.savefig(buffer, format='png', dpi=80); plt.close(fig)
     return _uri(buffer.getvalue(), 'png')
 
-# %% ../nbs/03c_check.ipynb #0a2f72a8
+# %% ../nbs/03c_check.ipynb #9ffa8886
 def check_page(
     check:Check,
 )->str:           # HTML, self-contained
@@ -192,10 +182,7 @@ def check_page(
     page = Environment(autoescape=True).from_string(_template('check.html'))
     return page.render(title=f'Check: {check.title}', css=_template('report.css'), cards=cards, figure=_figure(check), parts=_parts(check), tables=tables)
 
-page = check_page(seen)
-f'{len(page)//1000} kB'
-
-# %% ../nbs/03c_check.ipynb #e4bc605f
+# %% ../nbs/03c_check.ipynb #97b2b901
 def run_check(
     domain:Domain,
     data:Path,      # folder of photos
@@ -208,5 +195,3 @@ def run_check(
     page = write_text(folder/'check.html', check_page(found))
     write_json(folder/'check.json', found.to_dict())
     return found.to_dict() | {'page': str(page), 'text': summary(found) + f'\n{"page":16} {page}'}
-
-print(run_check(vehicles, data, out)['text'].replace(str(at), '…'))
