@@ -14,7 +14,8 @@ import pandas as pd
 import shapely
 
 from .boxes import coco, photo_of, voc, yolo
-from .core import Made, MmragError, Reject, pmap, reasons, run_stage, sha256, write_table
+from .core import Made, MmragError, Reject, digest, pmap, reasons, run_stage, sha256, write_table
+from .detect import add_silhouettes
 from .domain import Domain
 from .folders import class_folders, imagefolder, table
 from .photos import Folder, Found, each_shape, labelme, open_folder, read_header, read_json
@@ -22,7 +23,7 @@ from .regions import SHARES, Bad, Shape, Sheet, check_outlines, fit_sheet, make_
 
 # %% auto #0
 __all__ = ['READERS', 'HEADER', 'fields_of', 'read_silhouettes', 'plain', 'read_headers', 'sizes_from_labels', 'fitted',
-           'damaged', 'photo_columns', 'read_folder', 'read_tables', 'hashes', 'run_photos']
+           'damaged', 'photo_columns', 'read_folder', 'read_tables', 'hashes', 'vehicles_of', 'run_photos']
 
 # %% ../nbs/02a_formats.ipynb #aa7e373d
 def fields_of(
@@ -210,12 +211,45 @@ def _kept(path:Path)->dict[tuple, str]:
     except (OSError, ValueError): return {}
     return dict(zip(zip(t.photo_id, t.bytes, t.mtime_ns), t.sha256))
 
+# %% ../nbs/02a_formats.ipynb #86c06009
+_SEEN = ['silhouette', 'vehicle_source', 'vehicle_confidence', 'vehicle_area_ratio']
+
+def vehicles_of(
+    domain:Domain,         # reader.detector, detector_labels, detector_margin
+    data:Path,             # folder of photos
+    photos:pd.DataFrame,   # the table `photos`, with hashes
+    kept:Path,             # table of what the detector said before
+    workers:int=0,         # threads that decode
+)->tuple[pd.DataFrame, list[Reject]]: # photos with silhouettes where a vehicle was found; those where none was
+    "Silhouettes by the detector, for photos that have none; a photo is looked at once."
+    if not domain.reader.detector: return photos, []
+    key = digest([domain.reader.detector, domain.reader.detector_labels, domain.reader.detector_margin])
+    try: old = pd.read_parquet(kept).query('key == @key').drop_duplicates('sha256')
+    except (OSError, ValueError): old = pd.DataFrame({'sha256': [], 'key': [], 'reason': [], 'detail': []} | {c: [] for c in _SEEN})
+    todo = photos.silhouette.isna() & ~photos.sha256.isin(old.sha256)
+    new, notes = add_silhouettes(photos[todo].reset_index(drop=True), data, domain, workers)
+    why = {n.item: (n.reason, n.detail) for n in notes}
+    new = new[['sha256', *_SEEN]].assign(key=key, reason=[why.get(p, ('', ''))[0] for p in new.photo_id], detail=[why.get(p, ('', ''))[1] for p in new.photo_id])
+    seen = pd.concat([t for t in (old, new) if len(t)] or [old], ignore_index=True).drop_duplicates('sha256')
+    write_table(seen, kept)
+    return _told(photos, seen.set_index('sha256'))
+
+def _told(photos:pd.DataFrame, seen:pd.DataFrame)->tuple[pd.DataFrame, list[Reject]]:
+    "The table with what the detector said of the photos that had no silhouette."
+    rows = np.flatnonzero(photos.silhouette.isna() & photos.sha256.isin(seen.index))
+    said, t = seen.loc[photos.sha256.iloc[rows]], photos.astype({'silhouette': object})
+    for c in _SEEN: t.iloc[rows, t.columns.get_loc(c)] = said[c].to_numpy()
+    return t, [Reject(p, r, d) for p, r, d in zip(photos.photo_id.iloc[rows], said.reason, said.detail) if r]
+
+# %% ../nbs/02a_formats.ipynb #020cb45c
 def _make(domain:Domain, folder:Folder, at:Path, workers:int)->Made:
     photos, regions, rejected = read_folder(domain, folder, workers)
     photos['sha256'] = pd.Series(hashes(folder, list(photos.photo_id), at/'files.parquet', workers), dtype='str')
+    photos, notes = vehicles_of(domain, folder.root, photos, at/'vehicles.parquet', workers)
+    rejected += notes
     said = photos.has_damage
     counts = {'photos': len(photos), 'left_out': len(folder.bases) - len(photos), 'damaged': int((said == True).sum()), 'clean': int((said == False).sum()), 'unlabelled': int(said.isna().sum()),
-              'regions': len(regions), 'silhouettes': int((photos.vehicle_source == 'file').sum())}
+              'regions': len(regions), 'silhouettes': int((photos.vehicle_source != 'none').sum())}
     return Made({'photos': photos, 'regions': regions}, rejected=rejected, counts=counts)
 
 def run_photos(
