@@ -98,6 +98,14 @@ def obeying(
 )->Callable:       # script for `chat_app`
     "A script that follows any order outside the quoted question."
     def script(body:dict, before:int)->str:
-        lines = [l for part in texts_of(body) for l in QUOTED.sub('', part).splitlines() if l not in own]
+        lines = [w for part in texts_of(body) for l in QUOTED.sub('', part).splitlines() if l not in own for w in _words(l)]
         return 'OBEYED' if any(OBEYS.search(l) for l in lines) else honest
     return script
+
+# %% ../nbs/10h_loopback.ipynb #4b03d149
+def _words(line:str)->list[str]:
+    "A line as it is; of a JSON schema the names that it allows, for its keys give no orders."
+    try: found = json.loads(line) if line.startswith('{') else None
+    except ValueError: found = None
+    def enums(x): return [str(v) for k, y in x.items() for v in (y if k == 'enum' else enums(y))] if isinstance(x, dict) else [v for y in x for v in enums(y)] if isinstance(x, list) else []
+    return enums(found) if isinstance(found, dict) and 'properties' in found else [line]

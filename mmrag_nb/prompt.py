@@ -5,7 +5,7 @@
 # %% ../nbs/10g_prompt.ipynb #de6afa6c
 from __future__ import annotations
 
-import base64, json, re, unicodedata
+import base64, json, re, unicodedata, warnings
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,7 +35,7 @@ def data_url(
 
 # %% ../nbs/10g_prompt.ipynb #85dd844c
 ORDERS = re.compile(r'\b(ignor\w*|disregard\w*|forget|olvid\w*|overrid\w*|instruc\w*|system|sistema|prompt\w*|assistant|user|answer\w*|respond\w*|reply|report|output|print|return|say\w*|claim|confidence|always|siempre|must|debes|'
-                    r'previous|previas|anteriores|act as|you are|eres|true|false|null|json|http\w*|tool|execut\w*|reveal|contesta\w*|di|devuelve|marca\w*|all|clean|undamaged|pretend|rule\w*)\b', re.I)
+                    r'previous|previas|anteriores|act as|you are|eres|true|false|null|json|http\w*|tool|execut\w*|reveal|contesta\w*|di|devuelve|marca\w*|all|clean|undamaged|pretend|rule\w*|rot13|base64)\b', re.I)
 
 def fit(
     text:str,        # a name or a hint
@@ -43,16 +43,19 @@ def fit(
 )->bool:             # may go into a prompt
     "Does a text of the domain look like a name or a hint, and not like an order?"
     plain = text.replace('_', ' ').replace('-', ' ')
-    shape = len(plain) <= 90 and len(plain.split()) <= words and re.fullmatch(r"[\w ,()/'–]+", plain) and plain.isprintable()
-    return bool(shape) and not ORDERS.search(unicodedata.normalize('NFKC', plain))
+    shape = len(plain) <= 90 and len(plain.split()) <= words and max(map(len, plain.split()), default=0) <= 28 and re.fullmatch(r"[A-Za-zÀ-ÿ0-9 ,()/'–]+", plain)
+    disguised = re.search(r'[a-z]\d+[a-z]|\b\d+[a-z]{2}|  ', plain, re.I) or ORDERS.search(plain[::-1])   # 1gn0r3, %49gnore, __class__, backwards
+    return bool(shape) and not disguised and not ORDERS.search(plain)
 
 def fit_domain(
     domain:Domain,
 )->Domain:   # the same, without unfit hints and descriptions, and without terms whose names are unfit
     "A domain whose words may go into a prompt."
-    kinds = domain.kinds if domain.kinds == 'from_labels' else {n: _fit_term(k) for n, k in domain.kinds.items() if fit(n, 6)}
-    fields = {n: f.model_copy(update={'values': {r: _fit_term(v) for r, v in f.values.items() if fit(v.name, 6)}}) for n, f in domain.fields.items() if fit(n, 3)}
-    plain = {k: {n: _fit_term(t) for n, t in getattr(domain, k).items() if fit(n, 6)} for k in ('severities', 'areas', 'parts')}
+    kinds = domain.kinds if domain.kinds == 'from_labels' else {n: _fit_term(k) for n, k in domain.kinds.items() if fit(n, 5)}
+    fields = {n: f.model_copy(update={'values': {r: _fit_term(v) for r, v in f.values.items() if fit(v.name, 5)}}) for n, f in domain.fields.items() if fit(n, 3)}
+    plain = {k: {n: _fit_term(t) for n, t in getattr(domain, k).items() if fit(n, 5)} for k in ('severities', 'areas', 'parts')}
+    lost = sorted({n for what, terms in domain.terms().items() for n in terms if not fit(n, 5)})
+    if lost: warnings.warn(f'{domain.name}: {", ".join(repr(n[:40]) for n in lost)} may not go into a prompt, so a VLM can not name them. Rename them if they are meant well.', stacklevel=2)
     return domain.model_copy(update={'kinds': kinds, 'fields': fields, 'finding': _fit_texts(domain.finding) or {'en': 'finding'}, 'subject': _fit_texts(domain.subject) or {'en': 'object'}} | plain)
 
 def _fit_texts(texts:dict)->dict: return {l: t for l, t in texts.items() if fit(t)}
@@ -116,7 +119,7 @@ def _image(picture:np.ndarray, longest:int=1024)->dict: return {'type': 'image_u
 def fit_hits(hits:Hits)->Hits:
     "Hits whose kinds may go into a prompt: kinds taken from labels may hold anything."
     if not len(hits): return hits
-    kinds = [[k for k in (ks if ks is not None else []) if fit(str(k), 6)] for ks in hits.table.kinds]
+    kinds = [[k for k in (ks if ks is not None else []) if fit(str(k), 5)] for ks in hits.table.kinds]
     return replace(hits, source=hits.table.assign(kinds=kinds))
 
 def _examples(ask:Ask, domain:Domain)->list[dict]:
