@@ -22,8 +22,8 @@ from .regions import Bad
 from .small import read_small
 
 # %% auto #0
-__all__ = ['BINS', 'MOST', 'region_counts', 'density_counts', 'Check', 'to_dict', 'summary', 'check', 'plot_check', 'check_page',
-           'run_check']
+__all__ = ['BINS', 'MOST', 'region_counts', 'region_matrix', 'density_counts', 'Check', 'to_dict', 'summary', 'check',
+           'plot_check', 'check_page', 'run_check']
 
 # %% ../nbs/03c_check.ipynb #8fa6298e
 def region_counts(
@@ -36,6 +36,15 @@ def region_counts(
     t = regions[['photo_id', 'kind', 'size_class']].merge(photos[['photo_id', *fields]], on='photo_id')
     n = t.groupby(by, dropna=False).agg(regions=('photo_id', 'size'), photos=('photo_id', 'nunique')).reset_index()
     return n.sort_values(['regions', *by], ascending=[False] + [True]*len(by), ignore_index=True)
+
+# %% ../nbs/03c_check.ipynb #0fe7e73f
+def region_matrix(
+    counts:pd.DataFrame, # as `region_counts` makes it, of one field
+    field:str,           # its name
+)->pd.DataFrame:         # kind, size_class, a column per value of the field, all
+    "Regions by kind and size (rows) and place (columns)."
+    t = counts.fillna({field: 'unknown'}).pivot_table(index=['kind', 'size_class'], columns=field, values='regions', aggfunc='sum', fill_value=0, sort=False)
+    return t.sort_index(axis=1).assign(all=t.sum(1)).sort_values(['kind', 'all'], ascending=[True, False]).rename_axis(columns=None).reset_index()
 
 # %% ../nbs/03c_check.ipynb #0d9586eb
 BINS = {'0': 0, '1': 1, '2–5': 5, '6–10': 10, '11–25': 25, '26–50': 50, '51–100': 100, 'over 100': np.inf}   # upper ends
@@ -123,7 +132,7 @@ def plot_check(
     if len(kinds): kinds.plot.barh(stacked=True, ax=a, colormap='viridis', width=.8); a.legend(title='', fontsize=8); a.set(ylabel='', xlabel='regions')
     density_counts(check.photos).plot.bar(x='regions a photo', y='photos', ax=b, legend=False, color='0.4'); b.set(ylabel='photos')
     why = check.rejected.reason.value_counts()[::-1]
-    c.barh(why.index, why.to_numpy(), color='tab:red'); c.set(xlabel='left out, or noted')
+    c.barh(why.index, why.to_numpy(), color='tab:red'); c.set(xlabel='left out, or noted'); c.xaxis.get_major_locator().set_params(integer=True)
     for ax in (a, b, c): ax.spines[['top', 'right']].set_visible(False)
     fig.tight_layout()
     return fig
@@ -175,7 +184,8 @@ def check_page(
 )->str:           # HTML, self-contained
     "The report as a page with pictures."
     from jinja2 import Environment
-    d, counts = to_dict(check), region_counts(check.photos, check.regions, list(check.fields))
+    d, counts = to_dict(check), region_counts(check.photos, check.regions, list(check.fields[:1]))
+    if check.fields and len(counts) and counts[check.fields[0]].nunique() <= 12: counts = region_matrix(counts, check.fields[0])
     cards = [('photos', d['photos']), ('damaged', d['damaged']), ('clean', d['clean']), ('without labels', len(d['unlabelled'])), ('regions', d['regions']), ('left out, or noted', len(check.rejected))]
     cards += [] if check.pairs is None else [('near-duplicate pairs', len(check.pairs))]
     tables = [{'title': 'Regions by kind, place and size', 'head': list(counts), 'rows': plain(counts.fillna('unknown').values.tolist())}]
