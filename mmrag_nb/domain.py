@@ -201,12 +201,12 @@ class Embedding(_Part):
     "How a crop becomes a vector."
     pooling: Literal['auto', 'cls', 'mean', 'region'] = 'auto'
     region_share: float = Field(1., ge=0, le=1)  # of the region's pooling, when pooling is region; the rest is the whole crop's
-    fusion: Literal['image', 'text', 'average', 'weighted', 'concat'] = 'image'
+    fusion: Literal['image', 'text', 'average', 'weighted', 'concat', 'joint'] = 'image'   # joint: both into one model (Qwen3-VL-Embedding)
     alpha: float = Field(.5, ge=0, le=1)         # weight of the image, for weighted and concat
     patches: bool = False                        # 0.6 whole + 0.4 mean of 336 px patches, for larger crops
     text_encoder: str | None = None              # second encoder for the words: image ++ text
     batch: int = Field(0, ge=0)                  # 0: found by memory
-    dtype: Literal['auto', 'float32', 'bfloat16', 'float16'] = 'auto'
+    dtype: Literal['auto', 'float32', 'bfloat16', 'float16', 'int8'] = 'auto'   # int8: ONNX Runtime on the CPU
 
 class IndexSpec(_Part):
     "How vectors are searched."
