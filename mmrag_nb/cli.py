@@ -17,8 +17,8 @@ from .pipeline import Job, job
 
 # %% auto #0
 __all__ = ['DOMAIN', 'DATA', 'OUT', 'WORKERS', 'SET', 'JSON', 'app', 'index', 'WHERE', 'verb', 'show', 'fail', 'tell', 'init',
-           'check', 'split', 'stages', 'crops', 'context', 'embed', 'index_build', 'index_verify', 'ask', 'evaluate',
-           'run', 'demo', 'main']
+           'check', 'split', 'stages', 'crops', 'context', 'embed', 'index_build', 'index_verify', 'ask', 'export',
+           'evaluate', 'run', 'demo', 'main']
 
 # %% ../nbs/13_cli.ipynb #f1700b12
 DOMAIN = Annotated[str, typer.Argument(help='A domain file, or the name of a shipped one: vehicles, car_photos, steel, objects.')]
@@ -155,6 +155,18 @@ def ask(
     return pipeline.ask(job(domain, data, out, settings=tuple(settings or ())), photo, text, tuple(where or ()), k)
 
 # %% ../nbs/13_cli.ipynb #3a8053e1
+@app.command()
+@verb
+def export(
+    domain: DOMAIN,
+    to: Annotated[Path, typer.Argument(help='A new folder.')],
+    form: Annotated[str, typer.Option('--format', help='coco, yolo, labelme or imagefolder.')] = 'coco',
+    split: Annotated[bool, typer.Option('--split', help='Train and test in folders of their own.')] = False,
+    data: DATA = None, out: OUT = None, workers: WORKERS = 0, settings: SET = None, as_json: JSON = False,
+):
+    "Write photos and labels as a folder in another format."
+    return pipeline.export(job(domain, data, out, workers, tuple(settings or ())), to, form, split)
+
 @app.command()
 @verb
 def evaluate(domain: DOMAIN, data: DATA = None, out: OUT = None, workers: WORKERS = 0, settings: SET = None, as_json: JSON = False):
