@@ -5,103 +5,211 @@
 # %% ../nbs/10_analysis.ipynb #5dfe4484
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import base64, html
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+import pandas as pd
 
-from .core import UsageError
-from .domain import Domain
+from .abstain import Conformal, cascade, held
+from .chat import Chat, Reply, ask_checked
+from .core import UsageError, write_text
+from .damage_map import NEAREST, DamageMap, both, damage_map, painted
+from .domain import AnalyzerSpec, Domain
 from .examples import Vote, vote
-from .hits import Hits
-from .retrieve import Retriever
+from .finding import Finding, answer_model, answer_schema, sentence, to_finding
+from .hits import Hits, picture_jpeg
+from .prompt import Ask, fit, fit_domain, messages
+from .questions import parse_question
+from .retrieve import Retriever, found_in_photo, kinds_in
+from .taxonomy import Taxonomy, normalize
 
 # %% auto #0
-__all__ = ['TOP', 'Finding', 'spread', 'windows', 'by_vote', 'judge']
-
-# %% ../nbs/10_analysis.ipynb #995a4d5e
-class Finding(BaseModel):
-    "What an engine says of a photo."
-    model_config = ConfigDict(frozen=True)
-    damage_detected: bool | None                 # None: it can't tell
-    damage_types: tuple[str, ...] = ()           # kinds of the domain, likeliest first
-    location: dict[str, str] = {}                # zone, area, part: as far as known
-    severity: str | None = None
-    confidence: float = Field(ge=0, le=1)        # of damage_detected; a share of votes, not a calibrated probability
-    similar_examples_used: int = 0
-    evidence: tuple[str, ...] = ()               # crops that the answer relies on
-    boxes: tuple[tuple[int, int, int, int], ...] = ()  # places in the photo that speak for damage, x0 y0 x1 y1, px
-    analysis: str = ''
-    engine: Literal['vote', 'vlm'] = 'vote'
-    abstained: bool = False
-    reason: str = ''
+__all__ = ['PAGE', 'by_vote', 'judge', 'open_engine', 'engine_name', 'look', 'canonical_words', 'examples_for', 'influence',
+           'influence_on', 'Answered', 'Analyzer', 'place_asked', 'answer_page']
 
 # %% ../nbs/10_analysis.ipynb #7f1f8451
-def spread(
-    length:int,     # px of the photo along an axis
-    size:int,       # px of a window
-    overlap:float,  # share of a window that the next one covers again, at least
-)->np.ndarray:      # int (n,), first px of each window
-    "Evenly spread windows that cover an axis."
-    if length <= size: return np.zeros(1, int)
-    n = int(np.ceil((length - size)/(size*(1 - overlap)))) + 1
-    return np.round(np.linspace(0, length - size, n)).astype(int)
-
-def windows(
-    shape:tuple,        # (h, w, …) of the photo
-    size:int=336,       # px, side of a window
-    overlap:float=.3,   # share
-)->np.ndarray:          # int (n,4), x0 y0 x1 y1
-    "Windows that cover a photo."
-    h, w = shape[:2]
-    xs, ys = spread(w, size, overlap), spread(h, size, overlap)
-    return np.array([(x, y, min(x + size, w), min(y + size, h)) for y in ys for x in xs])
-
-# %% ../nbs/10_analysis.ipynb #2599e385
-TOP = 3  # windows whose votes are averaged: one could be a fluke
-
 def by_vote(
     domain:Domain,
     votes:list[Vote],   # one a window
     boxes:np.ndarray,   # int (n,4), the windows
-)->Finding:             # what they say together
+)->Finding:             # what the most suspicious of them say together
     "Make a finding of the windows' votes."
     p = np.array([np.nan if v.p_damage is None else v.p_damage for v in votes])
     if np.isnan(p).all(): return Finding(damage_detected=None, confidence=0, abstained=True, reason='no labelled example was found')
-    top = [int(i) for i in np.argsort(-np.nan_to_num(p, nan=-1), kind='stable')[:TOP] if not np.isnan(p[i])]
-    share = float(p[top].mean())
-    found = share >= .5
-    kinds = _ranked([votes[i].kinds for i in top]) if found else ()
-    place = next((votes[i].place for i in top), {}) if found else {}
-    evidence = tuple(dict.fromkeys(c for i in top for c in votes[i].examples[:3]))
-    return Finding(damage_detected=found, damage_types=kinds, location={k: v for k, v in place.items() if k != 'severity'}, severity=place.get('severity') if found else None,
-                   confidence=round(max(share, 1 - share), 3), similar_examples_used=sum(votes[i].used for i in top), evidence=evidence,
-                   boxes=tuple(tuple(int(x) for x in boxes[i]) for i in top if p[i] >= .5), analysis=_sentence(domain, found, kinds, share, len(boxes)))
+    top = [int(i) for i in np.argsort(-np.nan_to_num(p, nan=-1), kind='stable')[:NEAREST] if not np.isnan(p[i])]
+    found, share = bool(p[top].mean() >= .5), float(p[top].mean())
+    place = votes[top[0]].place if found else {}
+    said = Finding(damage_detected=found, damage_types=_ranked([votes[i].kinds for i in top]) if found else (), location={k: x for k, x in place.items() if k != 'severity'}, severity=place.get('severity'),
+                   confidence=round(max(share, 1 - share), 3), similar_examples_used=sum(votes[i].used for i in top), evidence=tuple(dict.fromkeys(c for i in top for c in votes[i].examples[:3])),
+                   boxes=tuple(tuple(int(x) for x in boxes[i]) for i in top if p[i] >= .5) if found else ())
+    return said.model_copy(update={'analysis': sentence(said, domain)})
 
 def _ranked(shares:list[dict])->tuple[str, ...]:
     total = {k: sum(s.get(k, 0) for s in shares) for k in sorted({k for s in shares for k in s})}
     best = max(total.values(), default=0)
     return tuple(k for k in sorted(total, key=lambda k: -total[k]) if total[k] >= best/2)
 
-def _sentence(domain:Domain, found:bool, kinds:tuple, share:float, n:int)->str:
-    what = ', '.join(k.replace('_', ' ') for k in kinds) or domain.finding['en']
-    if found: return f'The most similar labelled examples show {what} ({share:.0%} of their votes, in the {TOP} most suspicious of {n} windows).'
-    return f'The most similar labelled examples are clean in every one of {n} windows ({1 - share:.0%} of the votes in the {TOP} most suspicious).'
-
-# %% ../nbs/10_analysis.ipynb #d94ac40a
 def judge(
     retriever:Retriever,        # with encoder and index
     photo:np.ndarray,           # uint8 (h,w,3), upright
     k:int=5,                    # examples a window
     where:dict|None=None,       # only examples that pass
 )->tuple[Finding, Hits]:        # the answer; the examples of the most suspicious window
-    "Ask the memory about a photo."
-    size = retriever.domain.crops.size if retriever.domain.crops.strategy != 'full' else max(photo.shape[:2])
-    boxes = windows(photo.shape, size, retriever.domain.crops.clean_overlap)
-    vectors = retriever.encoder.image([np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes])
-    found = [retriever.search(x, k, where) for x in vectors]
-    votes = [vote(h) for h in found]
-    finding = by_vote(retriever.domain, votes, boxes)
-    worst = max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)
-    return finding, found[worst]
+    "Ask the memory alone about a photo."
+    boxes, found = found_in_photo(retriever, photo, k, where)
+    hits = [retriever.hits(f) for f in found]
+    votes = [vote(h) for h in hits]
+    return by_vote(retriever.domain, votes, boxes), hits[max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)]
+
+# %% ../nbs/10_analysis.ipynb #2599e385
+def open_engine(
+    spec:AnalyzerSpec,   # of the domain
+)->Callable|None:        # Chat, LocalVLM, or None: the neighbours vote
+    "The model that the domain names."
+    if spec.url: return Chat(spec)
+    if not Path(spec.model).is_dir(): return None
+    from mmrag_nb.local_vlm import LocalVLM
+    return LocalVLM(Path(spec.model), spec.temperature)
+
+def engine_name(engine:Callable|None)->str:
+    "Who answers, for people."
+    return f'{engine.model} ({"in this process" if not hasattr(engine, "spec") else engine.spec.url})' if engine else 'the votes of similar labelled examples (no analyzer.url is set)'
+
+# %% ../nbs/10_analysis.ipynb #d94ac40a
+def look(
+    ask:Ask,
+    engine:Callable,                 # Chat, LocalVLM, Recorder, Replayer
+    kinds:list[str]|None=None,       # for a domain that takes its kinds from the labels
+)->tuple[Finding, list[Reply]]:
+    "Ask a model about a photo and check what it says."
+    ask = replace(ask, domain=fit_domain(ask.domain))
+    hits = ask.examples if ask.examples is not None else Hits(pd.DataFrame({'crop_id': []}))
+    model = answer_model(ask.domain, len(hits), kinds)
+    bound = not hasattr(engine, 'spec') and type(engine).__name__ == 'LocalVLM'
+    schema, words = answer_schema(model, branches=bound), Taxonomy(ask.domain, kinds or ())
+    answer, replies = ask_checked(engine, messages(ask, schema), model, schema, lambda a: canonical_words(words, a))
+    return to_finding(answer, hits, ask.boxes), replies
+
+def canonical_words(
+    words:Taxonomy,
+    answer:dict,   # as the model said it
+)->dict:           # 'Dents' and 'abolladura' are dent; what is ambiguous or unknown stays, and fails the check
+    "Put a model's words into canonical form."
+    def one(what, x):
+        if not isinstance(x, str) or what not in words.terms or x in words.terms[what]: return x
+        m = normalize(words, x, what, strict=False)
+        return m.name if m.score and not m.also else x
+    place = {k: one(k, x) for k, x in p.items()} if isinstance(p := answer.get('location'), dict) else p
+    kinds = [one('kind', k) for k in t] if isinstance(t := answer.get('damage_types'), list) else t
+    return answer | {k: x for k, x in {'location': place, 'damage_types': kinds, 'severity': one('severity', answer.get('severity'))}.items() if k in answer}
+
+# %% ../nbs/10_analysis.ipynb #459405da
+def examples_for(
+    retriever:Retriever,
+    m:DamageMap,
+    n:int=4,               # examples
+)->Hits:                   # damaged and clean ones nearest to the most suspicious window, the nearest first
+    "The examples that a model is shown."
+    i = int(m.top(1)[0]) if len(m.top(1)) else 0
+    damaged, clean = (retriever.hits(f[i]).table for f in (m.damaged, m.clean))
+    t = pd.concat([damaged.head(n - n//2), clean.head(n//2)]).sort_values('score', ascending=False, kind='stable', ignore_index=True)
+    return Hits(t.assign(rank=np.arange(1, len(t) + 1)), 'map', None, True, retriever.pictures)
+
+# %% ../nbs/10_analysis.ipynb #e8aee609
+def influence(
+    hits:Hits,       # that voted
+)->pd.DataFrame:     # crop_id, has_damage, p, without, relabelled, turns (the answer)
+    "What the vote would be without each example, and with its label turned."
+    def p(t): return vote(Hits(t)).p_damage
+    t, before = hits.table.reset_index(drop=True), vote(hits).p_damage
+    known = [i for i in t.index if pd.notna(t.has_damage[i])]
+    rows = [{'crop_id': t.crop_id[i], 'has_damage': bool(t.has_damage[i]), 'p': before, 'without': p(t.drop(i)) if len(t) > 1 else None, 'relabelled': p(_relabelled(t, i))} for i in known]
+    return pd.DataFrame([r | {'turns': any(x is not None and (x >= .5) != (before >= .5) for x in (r['without'], r['relabelled']))} for r in rows])
+
+def _relabelled(t:pd.DataFrame, i:int)->pd.DataFrame:
+    said = t.has_damage.astype(object).copy()
+    said[i] = not said[i]
+    return t.assign(has_damage=said)
+
+def influence_on(
+    engine:Callable,
+    ask:Ask,                     # with examples
+    kinds:list[str]|None=None,
+)->pd.DataFrame:                 # crop_id, confidence, changed: an answer for each example left out, and so many calls
+    "What a model would say without each example."
+    def p(f): return f.confidence if f.damage_detected else 1 - f.confidence
+    n, before = len(ask.examples), look(ask, engine, kinds)[0]
+    after = [look(replace(ask, examples=ask.examples[np.arange(n) != i]), engine, kinds)[0] for i in range(n)]
+    return pd.DataFrame({'crop_id': list(ask.examples.table.crop_id), 'p': p(before), 'without': [p(a) for a in after], 'turns': [a.damage_detected != before.damage_detected for a in after]})
+
+# %% ../nbs/10_analysis.ipynb #ae1c8a05
+@dataclass(frozen=True)
+class Answered:
+    "A finding with all it rests on."
+    finding: Finding
+    question: str
+    hits: Hits                  # examples: those that voted, or those that a model was shown
+    map: DamageMap
+    by: str                     # vote, vlm, person
+    replies: tuple[Reply, ...] = ()
+
+@dataclass(frozen=True)
+class Analyzer:
+    "Answers questions about photos."
+    retriever: Retriever
+    engine: Callable|None = None      # see `open_engine`
+    lines: Conformal|None = None      # None: a vote always answers, and a model is always asked
+    def __call__(self, photo:np.ndarray, question:str='', k:int=5, where:dict|None=None)->Answered: return _answer(self, photo, question, k, where)
+
+def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)->Answered:
+    where = where or place_asked(a.retriever, question)
+    voted, hits = judge(a.retriever, photo, k, where)
+    m = damage_map(a.retriever, photo, where)
+    if a.lines and a.lines.encoder not in ('', a.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
+    voted = held(voted, m.score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
+    spec, seen, replies = a.retriever.domain.analyzer, examples_for(a.retriever, m, max(a.retriever.domain.analyzer.examples, 2)), []
+    def ask_model():
+        finding, r = look(Ask(a.retriever.domain, photo, question, m.boxes_at(m.top()), seen, spec.examples_as), a.engine, _kinds(a.retriever))
+        replies.extend(r)
+        return finding
+    done = cascade(voted, ask_model if a.engine else None, sure=.7 if a.lines else 0.)
+    return Answered(done.finding, question, seen if replies else hits, m, done.by, tuple(replies))
+
+# %% ../nbs/10_analysis.ipynb #ff145c3d
+def _kinds(retriever:Retriever)->list[str]|None:
+    "Kinds that a model may name, where the domain takes them from the labels."
+    return [k for k in kinds_in(retriever.index) if fit(k, 5)] if retriever.domain.kinds == 'from_labels' else None
+
+def place_asked(
+    retriever:Retriever,
+    question:str,
+)->dict|None:          # a filter
+    "The place that a question names. Kinds are no filter here: a vote among scratches only would find a scratch."
+    columns = {w for w, c in retriever.domain.filters.items() if c in (*retriever.domain.fields, 'area', 'part')}
+    where = {w: x for w, x in parse_question(retriever.taxonomy, question).where.items() if w in columns} if question.strip() else {}
+    def enough(d): return sum(p.count for p in retriever.index.state.passing(retriever.canonical(both(where, {'has_damage': d})))) >= NEAREST
+    return where if where and enough(True) and enough(False) else None
+
+# %% ../nbs/10_analysis.ipynb #249975bc
+def answer_page(
+    answered:Answered,
+    photo:np.ndarray,    # uint8 (h,w,3)
+    path:Path,           # HTML file to write
+)->Path:
+    "Write an answer as a page."
+    f = answered.finding
+    rows = {'Found': {True: 'damage', False: 'no damage', None: 'not certain'}[f.damage_detected], 'Kinds': ', '.join(f.damage_types), 'Place': ', '.join(f'{k}: {x}' for k, x in f.location.items()), 'Severity': f.severity or '',
+            'Confidence': f'{f.confidence:.0%}' + (' of the votes' if f.engine == 'vote' else ' by its own word'), 'Settled by': {'vote': 'similar labelled examples', 'vlm': 'a vision-language model', 'person': 'nobody yet: a person should look'}[answered.by], 'Why open': f.reason,
+            'Evidence': ', '.join(f.evidence), 'In words': f.analysis, 'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
+    table = ''.join(f'<tr><th>{k}</th><td>{html.escape(str(x))}</td></tr>' for k, x in rows.items() if x)
+    pictures = ''.join(f'<figure><img alt="{t}" src="data:image/jpeg;base64,{base64.b64encode(picture_jpeg(p, size=620)).decode()}"><figcaption>{t}</figcaption></figure>' for t, p in (('The photo', photo), ('Red: nearer to damaged examples; framed: looked at first', painted(photo, answered.map))))
+    moved = influence(answered.hits).round(2).to_html(index=False, border=0) if f.engine == 'vote' and len(answered.hits) else ''
+    return write_text(Path(path), PAGE.format(question=html.escape(answered.question) or 'Is there any damage?', table=table, pictures=pictures, hits=answered.hits._repr_html_(), moved=f'<h2>Which example moved the vote</h2>{moved}' if moved else ''))
+
+PAGE = '''<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Finding</title><style>
+body{{font:15px/1.5 system-ui,sans-serif;max-width:1300px;margin:2em auto;padding:0 1em;color:#222}} figure{{display:inline-block;margin:0 1em 1em 0;vertical-align:top}} figure img{{max-width:100%;border-radius:6px}} figcaption{{color:#666;font-size:13px}}
+th{{text-align:left;padding:.15em 1.2em .15em 0;vertical-align:top;color:#555;font-weight:600}} td{{padding:.15em 1em .15em 0}} h2{{font-size:17px;margin-top:1.6em}}</style></head>
+<body><h1>{question}</h1>{pictures}<table>{table}</table><h2>Examples</h2>{hits}{moved}</body></html>'''

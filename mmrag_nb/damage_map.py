@@ -155,8 +155,9 @@ def map_figures(
     truth, every = window_truth(m.boxes, outlines), union_all(outlines)
     middles = (m.boxes[:, :2] + m.boxes[:, 2:])/2
     far = -np.linalg.norm((middles - np.array(m.shape[::-1])/2)/np.array(m.shape[::-1]), axis=1)
+    rank = lambda x: pd.Series(x).rank().to_numpy()
     def hit(p): return bool(every.covers(Point(*p)))
-    return {'windows': int((~np.isnan(truth)).sum()), 'auroc': auroc(m.scores, truth), 'auroc_center': auroc(far, truth), 'pointing': hit(middles[m.top(1)[0]]),
+    return {'windows': int((~np.isnan(truth)).sum()), 'auroc': auroc(m.scores, truth), 'auroc_center': auroc(far, truth), 'auroc_both': auroc(rank(m.scores) + rank(far), truth), 'pointing': hit(middles[m.top(1)[0]]),
             'pointing_center': hit(np.array(m.shape[::-1])/2), 'pointing_random': float(np.mean([hit(p) for p in middles]))}
 
 def mean_of(
