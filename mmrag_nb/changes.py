@@ -13,7 +13,7 @@ import pyarrow as pa, pyarrow.compute as pc
 
 from .core import MmragError, UsageError, write_array
 from .domain import near
-from .planner import extend_graph, graph_for
+from .planner import enough_ef, extend_graph, graph_for
 from .store import Contents, append, contents, locked, noted, publish, read_manifest, write_part
 
 # %% auto #0
@@ -153,13 +153,15 @@ def compact(
         if len(c.fields) == 1 and not len(c.dead): return c.manifest
         vectors, table = np.concatenate(c.vectors), pa.concat_tables([f.table() for f in c.fields])
         if c.graph is not None and len(c.dead) <= FEW * len(vectors):
-            return _rewritten(folder, c.manifest, table, vectors, extend_graph(c.graph, c.vectors[0], vectors[len(c.vectors[0]):], workers), c.manifest['store']['dead'])
+            graph = extend_graph(c.graph, c.vectors[0], vectors[len(c.vectors[0]):], workers)
+            return _rewritten(folder, c.manifest, table, vectors, (graph, enough_ef(graph, vectors)), dead=c.manifest['store']['dead'])
         alive = np.flatnonzero(living(c))
         if not len(alive): raise UsageError(f'{folder}: every crop is deleted, so there is nothing to compact. Add crops, or build the index again.')
-        return _rewritten(folder, c.manifest, table.take(alive), vectors[alive], graph_for(vectors[alive], c.manifest['settings']['index'], workers), None)
+        return _rewritten(folder, c.manifest, table.take(alive), vectors[alive], graph_for(vectors[alive], c.manifest['settings']['index'], workers))
 
-def _rewritten(folder:Path, m:dict, table:pa.Table, vectors:np.ndarray, graph:np.ndarray|None, dead:str|None)->dict:
-    "Publish one part with its graph."
+def _rewritten(folder:Path, m:dict, table:pa.Table, vectors:np.ndarray, built:tuple, dead:str|None=None)->dict:
+    "Publish one part with its graph, if it has one."
+    graph, ef = built
     name = None if graph is None else f'graph-{m["store"]["commit"] + 1}.npy'
     if name: m = m | {'files': m['files'] | noted(write_array(graph, Path(folder)/name))}
-    return _replaced(folder, m, [], table, vectors, graph=name, dead=dead)
+    return _replaced(folder, m, [], table, vectors, graph=name, ef=ef, dead=dead)

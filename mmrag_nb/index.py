@@ -62,9 +62,9 @@ def run_index(
 def _build(out:Path, spec:dict, workers:int)->Made:
     vectors, crops = _rows(out)
     if not len(crops): raise MmragError(f'{out}: not one crop of the train side has a vector, so there is nothing to search. Look at what crops and embed rejected.')
-    graph = graph_for(vectors, spec, workers)
+    graph, ef = graph_for(vectors, spec, workers)
     arrays = {'vectors': vectors} | ({} if graph is None else {'graph': graph})
-    return Made(tables={'fields': crops}, arrays=arrays, counts={'rows': len(crops), 'dim': vectors.shape[1], 'graph': graph is not None})
+    return Made(tables={'fields': crops}, arrays=arrays, counts={'rows': len(crops), 'dim': vectors.shape[1], 'graph': graph is not None, 'ef': ef})
 
 # %% ../nbs/08_indexing.ipynb #81f6a1a3
 @dataclass(frozen=True)
@@ -244,10 +244,11 @@ def unit_queries(
     dim:int,
 )->np.ndarray:          # float32 (m,d), rows of unit length
     "Queries as the index wants them; what can't be one is refused."
-    q = np.ascontiguousarray(np.atleast_2d(np.asarray(vectors, np.float32)))
-    if q.ndim != 2 or q.shape[1] != dim: raise UsageError(f'A query has {q.shape[-1]} numbers, the index {dim}. Was it made by the same encoder?')
-    length = np.sqrt(np.einsum('ij,ij->i', q, q))
-    if not ((length > 1e-12) & (length < np.inf)).all(): raise UsageError('A query vector is zero, or holds NaN or infinity.')
+    q = np.ascontiguousarray(vectors, np.float32)
+    q = q[None] if q.ndim == 1 else q
+    if q.ndim != 2 or q.shape[1] != dim: raise UsageError(f'A query has {q.shape[-1] if q.ndim else 0} numbers, the index {dim}. Was it made by the same encoder?')
+    length = np.sqrt(np.vecdot(q, q))
+    if not all(1e-12 < x < np.inf for x in length.tolist()): raise UsageError('A query vector is zero, or holds NaN or infinity.')
     return q / length[:, None]
 
 def whole_k(k:int)->int:
@@ -275,11 +276,17 @@ def open_index(
     c = contents(uri, check)
     return Index(_state(c, None), c.manifest['settings']['encoder'], Path(uri))
 
+def _built(c:Contents)->Part:
+    "The part that the stage or a compaction wrote; a graph is searched as wide as was found necessary, and no less than the domain says."
+    if c.graph is None: return Part(c.vectors[0])
+    ef = max(c.manifest['store']['ef'], c.manifest['settings']['index']['ef_search'])
+    return Part(c.vectors[0], Graph(c.graph, c.vectors[0]), ef=ef)
+
 def _state(c:Contents, before:State|None)->State:
     "The state that a folder holds. The built part of the state before is kept when it is the same file: it knows its costs and filters."
     s, name = c.manifest['settings'], (c.manifest['store']['parts'][0]['vectors'], c.manifest['store']['graph'])
     if before is not None and before.name == name: parts, fields = before.parts[:1], before.fields[:1]
-    else: parts, fields = [Part(c.vectors[0], None if c.graph is None else Graph(c.graph, c.vectors[0]), ef=s['index']['ef_search'])], c.fields[:1]
+    else: parts, fields = [_built(c)], c.fields[:1]
     if len(c.fields) > 1:
         parts = [*parts, Part(np.concatenate(c.vectors[1:]))]
         fields = [*fields, Fields(pa.concat_tables([f.table() for f in c.fields[1:]]))]

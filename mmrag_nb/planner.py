@@ -17,7 +17,8 @@ from .where import Passing, everything, from_mask
 
 # %% auto #0
 __all__ = ['CROSSOVER', 'LEAST', 'scan', 'scan_all', 'build_graph', 'extend_graph', 'graph_for', 'flat_over', 'read_bounded',
-           'Graph', 'Costs', 'calibrate', 'wanted', 'plan', 'Nearest', 'Shadow', 'Part', 'certified', 'exactly']
+           'Graph', 'enough_ef', 'Costs', 'calibrate', 'wanted', 'plan', 'Nearest', 'Shadow', 'Part', 'Seen',
+           'certified', 'exactly']
 
 # %% ../nbs/08b_planner.ipynb #16e25077
 def _faiss():
@@ -48,10 +49,11 @@ def scan_all(
     f, (n, d) = _faiss(), vectors.shape
     cosines = np.empty(n, np.float32)
     f.fvec_inner_products_ny(f.swig_ptr(cosines), f.swig_ptr(q), f.swig_ptr(vectors), d, n)
-    few = np.flatnonzero(ok.holds(np.arange(0, n, max(1, n // 4096)))) * max(1, n // 4096)
+    step = max(1, n // 4096)
+    few = np.flatnonzero(ok.mask[::step]) * step
     least = np.partition(cosines[few], -k)[-k] if len(few) >= k else -np.inf   # k passing rows are at least as good
     rows = np.flatnonzero(cosines >= least)
-    rows = rows[ok.holds(rows)]
+    rows = rows[ok.mask[rows]]
     rows = rows[np.argsort(-cosines[rows], kind='stable')[:k]]
     return rows[None], cosines[rows][None]
 
@@ -105,10 +107,11 @@ def graph_for(
     vectors:np.ndarray,  # float32 (n,d)
     spec:dict,           # kind, m, ef_construction of the domain's `index`
     workers:int=0,       # threads
-)->np.ndarray|None:      # uint8 graph; None when these vectors are searched exactly
+)->tuple:               # uint8 graph and the ef it needs; (None, None) when these vectors are searched exactly
     "Build the graph that a kind of index wants: auto wants one when there are many rows."
-    if spec['kind'] == 'flat' or spec['kind'] == 'auto' and len(vectors) < CROSSOVER: return None
-    return build_graph(vectors, spec['m'], spec['ef_construction'], workers)
+    if spec['kind'] == 'flat' or spec['kind'] == 'auto' and len(vectors) < CROSSOVER: return None, None
+    raw = build_graph(vectors, spec['m'], spec['ef_construction'], workers)
+    return raw, enough_ef(raw, vectors)
 
 # %% ../nbs/08b_planner.ipynb #86936c62
 def flat_over(vectors:np.ndarray):
@@ -147,12 +150,14 @@ class Graph:
         _check_graph(self.index, vectors.shape)
         self.flat = flat_over(vectors)
         self.index.storage, self.index.own_fields = self.flat, False
+        self._widths = {}
 
     def search(self, q:np.ndarray, k:int, ef:int)->tuple[np.ndarray, np.ndarray]:
         "Rows (−1: none) and cosines, best first. FAISS needs ef ≥ k and takes no default from the index."
-        f = _faiss()
+        f, ef = _faiss(), max(ef, k)
+        width = self._widths.get(ef) or self._widths.setdefault(ef, f.SearchParametersHNSW(efSearch=ef))
         r, c = np.empty((len(q), k), np.int64), np.empty((len(q), k), np.float32)
-        self.index.search_c(len(q), f.swig_ptr(q), k, f.swig_ptr(c), f.swig_ptr(r), f.SearchParametersHNSW(efSearch=max(ef, k)))
+        self.index.search_c(len(q), f.swig_ptr(q), k, f.swig_ptr(c), f.swig_ptr(r), width)
         return r, c
 
 # %% ../nbs/08b_planner.ipynb #c5724cc2
@@ -168,6 +173,21 @@ def _check_graph(index, shape:tuple[int, int]):
     sound = sound and (np.diff(offsets.astype(np.int64)) == room[levels]).all() and offsets[-1] == len(links)
     sound = sound and 0 <= h.entry_point < n and 0 <= h.max_level < levels[h.entry_point] and links.min() >= -1 and links.max() < n
     if not sound: raise MmragError('holds links that lead nowhere')
+
+# %% ../nbs/08b_planner.ipynb #90f6c458
+def enough_ef(
+    raw:np.ndarray,     # uint8, a graph
+    vectors:np.ndarray, # float32 (n,d), that it was built from
+)->int:                 # ef
+    "Measure how wide a graph has to be searched."
+    graph, rng = Graph(raw, vectors), np.random.default_rng(0)
+    q = vectors[rng.integers(0, len(vectors), 300)] + .5 * rng.standard_normal((300, vectors.shape[1]), np.float32) / np.float32(np.sqrt(vectors.shape[1]))
+    q = np.ascontiguousarray(q / np.linalg.norm(q, axis=1, keepdims=True), np.float32)
+    k = min(32, len(vectors))
+    worst = scan(vectors, q, k)[1][:, -1:]
+    for ef in (32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 768, 1024):
+        if (graph.search(q, k, ef)[1] >= worst - 1e-6).mean() >= .9997: break
+    return ef
 
 # %% ../nbs/08b_planner.ipynb #7f8cd6bc
 @dataclass(frozen=True)
@@ -185,10 +205,10 @@ class Costs:
     def exact(self, m:int, n:int)->float: return min(self.fetching(m), self.scanning(n))
 
 def _seconds(call, times:int=3)->float:
-    "The shortest of some runs: others' load only ever adds."
+    "CPU time of the shortest of some runs: what others do on the machine only ever adds."
     def once():
-        t = time.perf_counter(); call()
-        return time.perf_counter() - t
+        t = time.thread_time(); call()
+        return time.thread_time() - t
     return min(once() for _ in range(times))
 
 # %% ../nbs/08b_planner.ipynb #53b479cf
@@ -208,24 +228,26 @@ def calibrate(
     return Costs(one, fetch, row, max(low - 128 * slope, 0.), slope)
 
 # %% ../nbs/08b_planner.ipynb #442d6047
-LEAST = 64   # neighbours that the graph is asked for, at least
+LEAST = 32   # neighbours that the graph is asked for under a filter, at least
 
 def wanted(
     k:int,        # hits
     share:float,  # of rows that pass
 )->int:           # K
     "How many unfiltered neighbours hold k that pass, most likely. The factor is from the plan's measurements."
-    return max(LEAST, int(np.ceil(1.6 * k / share)))
+    return k if share == 1 else max(LEAST, int(np.ceil(1.6 * k / share)))
 
 def plan(
-    costs:Costs,  # of this machine
-    k:int,        # hits
-    m:int,        # rows that pass
-    n:int,        # rows
-)->int:           # K for the graph, 0 for exact
-    "Which way is expected to be faster."
-    K = wanted(k, m / n)
-    return K if K < n and costs.through_graph(2 * K) < costs.exact(m, n) else 0
+    costs:Costs,   # of this machine
+    ef:int,        # candidates that this graph needs, at least
+    k:int,         # hits
+    ok:Passing,    # rows that pass
+    exact:float,   # seconds of an exact search
+    fails:float=.2,# share of searches under this filter whose certificate didn't hold
+)->int:            # K for the graph, 0 for exact
+    "Which way is expected to be faster: a certificate that doesn't hold costs the exact search as well."
+    K = wanted(k, ok.count / ok.n)
+    return K if K < ok.n and costs.through_graph(max(ef, 2 * K)) < (1 - fails) * exact else 0
 
 # %% ../nbs/08b_planner.ipynb #f8be55b4
 @dataclass(frozen=True)
@@ -258,9 +280,9 @@ class Part:
         vectors:np.ndarray,      # float32 (n,d), rows of unit length
         graph:Graph|None=None,   # over them
         costs:Costs|None=None,   # measured when first needed
-        ef:int=64):              # of a graph search, at least
+        ef:int=128):             # candidates of a graph search, at least: see `enough_ef`
         self.vectors, self.graph, self.ef, self.shadow = vectors, graph, ef, Shadow()
-        self._costs, self._copies, self._asked = costs, OrderedDict(), {}
+        self._costs, self._copies, self._seen = costs, OrderedDict(), {}
 
     @property
     def costs(self)->Costs:
@@ -273,28 +295,48 @@ class Part:
         ok:Passing,     # rows that may be found
     )->list[Nearest]:   # one a query
         "The k nearest that pass; all of them when fewer pass."
-        k, n = min(k, ok.count), len(self.vectors)
+        k, seen = min(k, ok.count), _seen_of(self, ok)
         if k == 0: return [Nearest(np.empty(0, np.int64), np.empty(0, np.float32), 'exact') for _ in q]
-        K = plan(self.costs, k, ok.count, n) if self.graph is not None else 0
+        K = plan(self.costs, self.ef, k, ok, _exact_cost(self, ok), seen.fails) if self.graph is not None else 0
         if not K: return exactly(self, q, k, ok)
         return [certified(self, x[None], k, ok, K) for x in q]
 
 # %% ../nbs/08b_planner.ipynb #bab5b514
+@dataclass
+class Seen:
+    "What happened under a filter so far."
+    asked: int = 0    # exact searches
+    tried: int = 0    # graph searches
+    failed: int = 0   # … whose certificate didn't hold
+    @property
+    def fails(self)->float: return (self.failed + 1) / (self.tried + 5)
+
+def _seen_of(part:Part, ok:Passing)->Seen:
+    if len(part._seen) > 10_000: part._seen.clear()
+    return part._seen.get(id(ok)) or part._seen.setdefault(id(ok), Seen())
+
+def _exact_cost(part:Part, ok:Passing)->float:
+    return part.costs.scanning(ok.count) if id(ok) in part._copies else part.costs.exact(ok.count, ok.n)
+
 def certified(part:Part, q:np.ndarray, k:int, ok:Passing, K:int)->Nearest:
     "Through the graph if its certificate holds; once more with a larger K if that is cheaper than exact; else exact."
-    found = _through_graph(part, q, k, ok, K)
+    found, seen = _through_graph(part, q, k, ok, K), _seen_of(part, ok)
     if len(found.rows) < k:
-        more = min(wanted(k, max(len(found.rows), .5) / K), len(part.vectors))
-        retry = more > K and part.costs.through_graph(2 * more) < part.costs.exact(ok.count, len(part.vectors))
-        found = _through_graph(part, q, k, ok, more) if retry else found
-    if len(found.rows) < k: return exactly(part, q, k, ok)[0]
+        more = min(wanted(k, max(len(found.rows), .5) / K), ok.n - 1)
+        if more > K and part.costs.through_graph(max(part.ef, 2 * more)) < (1 - seen.fails) * _exact_cost(part, ok): found = _through_graph(part, q, k, ok, more)
+    held = len(found.rows) == k
+    seen.tried, seen.failed = seen.tried + 1, seen.failed + (not held)
+    if not held: return exactly(part, q, k, ok)[0]
     if part.shadow.due(): _compare(part.shadow, found, exactly(part, q, k, ok)[0])
     return found
 
+# %% ../nbs/08b_planner.ipynb #2726582f
 def _through_graph(part:Part, q:np.ndarray, k:int, ok:Passing, K:int)->Nearest:
-    rows, cosines = part.graph.search(q, K, max(2 * K, part.ef))
-    passes = np.flatnonzero(ok.holds(rows[0]))[:k]
-    return Nearest(rows[0][passes], cosines[0][passes], 'graph')
+    rows, cosines = part.graph.search(q, K, max(part.ef, 2 * K))
+    rows, cosines = (rows[0], cosines[0]) if rows[0, -1] >= 0 else (rows[rows >= 0], cosines[rows >= 0])
+    if ok.count == ok.n: return Nearest(rows, cosines, 'graph')
+    passes = np.flatnonzero(ok.mask[rows])[:k]
+    return Nearest(rows[passes], cosines[passes], 'graph')
 
 def _compare(shadow:Shadow, found:Nearest, true:Nearest):
     "A hit counts as found when it is as near as the worst true one: equal vectors may stand for each other."
@@ -321,10 +363,9 @@ def exactly(
 def _copy_of(part:Part, ok:Passing, queries:int)->np.ndarray|None:
     "The rows of a filter side by side, if they are kept, or worth keeping now: asked for the third time, or by many queries at once."
     if id(ok) in part._copies: return part._copies[id(ok)][1]
-    part._asked[id(ok)] = asked = part._asked.get(id(ok), 0) + queries
-    size, room = ok.count * part.vectors.shape[1] * 4, part.vectors.nbytes // 10
-    if asked < 3 or size > room: return None
+    seen, size, room = _seen_of(part, ok), ok.count * part.vectors.shape[1] * 4, part.vectors.nbytes // 10
+    seen.asked += queries
+    if seen.asked < 3 or size > room: return None
     while part._copies and sum(v.nbytes for _, v in part._copies.values()) + size > room: part._copies.popitem(last=False)
     part._copies[id(ok)] = (ok, part.vectors[ok.rows])   # the filter is kept as well, so that its id stays its own
-    if len(part._asked) > 10_000: part._asked.clear()
     return part._copies[id(ok)][1]

@@ -54,7 +54,7 @@ def seal(
     m = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))
     if 'sum' in m: return read_manifest(folder)
     part = {'vectors': 'vectors.npy', 'fields': 'fields.parquet', 'rows': int(m['counts']['rows'])}
-    m['store'] = {'format': FORMAT, 'commit': 1, 'parts': [part], 'graph': 'graph.npy' if 'graph.npy' in m['files'] else None, 'dead': None}
+    m['store'] = {'format': FORMAT, 'commit': 1, 'parts': [part], 'graph': 'graph.npy' if 'graph.npy' in m['files'] else None, 'ef': m['counts'].get('ef'), 'dead': None}
     return publish(folder, m)
 
 def publish(folder:Path, m:dict)->dict:

@@ -31,12 +31,8 @@ class Passing:
     def count(self)->int: return int(np.bitwise_count(self.bits).sum())
     @cached_property
     def rows(self)->np.ndarray: return np.flatnonzero(self.mask)              # int64 (count,), ascending
-    @property
-    def mask(self)->np.ndarray: return np.unpackbits(self.bits, count=self.n, bitorder='little').view(bool)
-
-    def holds(self, rows:np.ndarray)->np.ndarray:
-        "Which of some rows pass; −1, FAISS's word for none, doesn't."
-        return (self.bits[rows >> 3] >> (rows & 7).astype(np.uint8) & 1).view(bool) & (rows >= 0)
+    @cached_property
+    def mask(self)->np.ndarray: return np.unpackbits(self.bits, count=self.n, bitorder='little').view(bool)   # bool (n,)
 
     def __and__(self, other): return Passing(self.bits & other.bits, self.n)
     def __or__(self, other): return Passing(self.bits | other.bits, self.n)
