@@ -14,21 +14,22 @@ import numpy as np
 import pandas as pd
 
 from .abstain import Conformal, cascade, held
-from .chat import Chat, Reply, ask_checked
-from .core import UsageError, write_text
+from .chat import Chat, Reply, ask_checked, ask_many
+from .core import UsageError, digest, write_text
 from .damage_map import NEAREST, DamageMap, both, damage_map, painted
 from .domain import AnalyzerSpec, Domain
 from .examples import Vote, vote
 from .finding import Finding, answer_model, answer_schema, sentence, to_finding
 from .hits import Hits, picture_jpeg
+from .pixels import read_photo
 from .prompt import Ask, fit, fit_domain, messages
 from .questions import parse_question
 from .retrieve import Retriever, found_in_photo, kinds_in
 from .taxonomy import Taxonomy, normalize
 
 # %% auto #0
-__all__ = ['PAGE', 'by_vote', 'judge', 'open_engine', 'engine_name', 'look', 'canonical_words', 'examples_for', 'influence',
-           'influence_on', 'Answered', 'Analyzer', 'place_asked', 'answer_page']
+__all__ = ['PAGE', 'ENDINGS', 'by_vote', 'judge', 'open_engine', 'engine_name', 'look', 'canonical_words', 'examples_for',
+           'influence', 'influence_on', 'Answered', 'Analyzer', 'place_asked', 'answer_page', 'ask_photo', 'ask_photos']
 
 # %% ../nbs/10_analysis.ipynb #7f1f8451
 def by_vote(
@@ -213,3 +214,33 @@ PAGE = '''<!doctype html><html><head><meta charset="utf-8"><meta name="viewport"
 body{{font:15px/1.5 system-ui,sans-serif;max-width:1300px;margin:2em auto;padding:0 1em;color:#222}} figure{{display:inline-block;margin:0 1em 1em 0;vertical-align:top}} figure img{{max-width:100%;border-radius:6px}} figcaption{{color:#666;font-size:13px}}
 th{{text-align:left;padding:.15em 1.2em .15em 0;vertical-align:top;color:#555;font-weight:600}} td{{padding:.15em 1em .15em 0}} h2{{font-size:17px;margin-top:1.6em}}</style></head>
 <body><h1>{question}</h1>{pictures}<table>{table}</table><h2>Examples</h2>{hits}{moved}</body></html>'''
+
+# %% ../nbs/10_analysis.ipynb #ba1f212c
+ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
+
+def ask_photo(
+    analyzer:Analyzer,
+    path:Path,               # of a photo
+    question:str='',
+    where:dict|None=None,    # only examples that pass
+    page:Path|None=None,     # HTML file to write
+)->dict:                     # finding, who settled it, examples, tokens
+    "Ask about a photo, and write the page."
+    photo = read_photo(Path(path))
+    a = analyzer(photo, question, where=where)
+    if page: answer_page(a, photo, page)
+    used = [n for r in a.replies for n in (r.tokens_in, r.tokens_out) if n]
+    return {'photo': str(path), 'question': question, **a.finding.model_dump(mode='json'), 'by': a.by, 'examples': list(a.hits.table.crop_id), 'calls': len(a.replies), 'tokens': sum(used), 'prompts': [r.prompt for r in a.replies]}
+
+def ask_photos(
+    analyzer:Analyzer,
+    folder:Path,         # of photos, and folders of them
+    out:Path,            # folder for the answers
+    question:str='',
+    at_once:int=4,       # questions on their way to a server
+)->list[dict]:           # key (path in the folder), and result or error
+    "Ask about every photo of a folder that has no answer yet."
+    files = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob('*') if p.suffix.lower() in ENDINGS)
+    if not files: raise UsageError(f'{folder}: holds no photo ({", ".join(ENDINGS)}).')
+    name = digest([question, getattr(analyzer.engine, 'model', 'vote'), analyzer.retriever.index.encoder, len(analyzer.retriever.index), str(analyzer.lines)])[:12]
+    return ask_many(files, lambda f: ask_photo(analyzer, Path(folder)/f, question), Path(out)/f'answers-{name}.jsonl', at_once if isinstance(analyzer.engine, Chat) else 1)
