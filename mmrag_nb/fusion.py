@@ -13,8 +13,9 @@ from .core import UsageError, digest
 from .encoder import Encoder, unit
 
 # %% auto #0
-__all__ = ['weighted', 'average', 'concat', 'patch_boxes', 'multi_patch', 'Fused', 'check_fusion', 'share_of_image',
-           'fused_fingerprint', 'Patches', 'patches_fingerprint', 'prepare_patches', 'forward_patches']
+__all__ = ['weighted', 'average', 'concat', 'patch_boxes', 'multi_patch', 'prompt_vectors', 'Fused', 'check_fusion',
+           'share_of_image', 'fused_fingerprint', 'Patches', 'patches_fingerprint', 'prepare_patches',
+           'forward_patches']
 
 # %% ../nbs/07d_fusion.ipynb #a5073a1a
 def weighted(
@@ -56,6 +57,18 @@ def multi_patch(
 )->np.ndarray:           # float32 (n,d), unit rows
     "0.6 whole + 0.4 mean of patches; a crop without patches is its whole."
     return unit(share*whole + (1-share)*patches)
+
+# %% ../nbs/07d_fusion.ipynb #7b113a5f
+def prompt_vectors(
+    encoder:Encoder,    # with text
+    names:list[str],    # what to ask for: kinds, in words
+    prompts:list[str],  # wordings with {name}: a domain's `prompts`
+)->np.ndarray:          # float32 (n,d), unit rows
+    "One vector a name: the mean over all wordings."
+    lost = [p for p in prompts if '{name}' not in p]
+    if lost or not prompts: raise UsageError(f'prompts: {lost[0]!r} has no {{name}}.' if lost else 'prompts: there are none; give at least "{name}".')
+    asked = encoder.text([p.replace('{name}', n) for n in names for p in prompts])
+    return unit(asked.reshape(len(names), len(prompts), -1).mean(1))
 
 # %% ../nbs/07d_fusion.ipynb #a6557f95
 class Fused(Encoder):

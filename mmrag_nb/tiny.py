@@ -13,7 +13,8 @@ from .domain import near
 from .towers import quiet
 
 # %% auto #0
-__all__ = ['VOCABULARY', 'IMAGENET', 'HALF', 'CLIP', 'MAKERS', 'save_tokenizer', 'random_checkpoint']
+__all__ = ['VOCABULARY', 'IMAGENET', 'HALF', 'CLIP', 'MAKERS', 'SPECIAL', 'TEMPLATE', 'save_tokenizer', 'random_checkpoint',
+           'save_chat_tokenizer', 'random_vlm']
 
 # %% ../nbs/07i_families.ipynb #d8e3cbd8
 def save_tokenizer(
@@ -121,4 +122,38 @@ def random_checkpoint(
         model.eval().save_pretrained(folder)
     (Path(folder)/'preprocessor_config.json').write_text(json.dumps(recipe))
     if hasattr(model, 'get_text_features'): save_tokenizer(folder, getattr(model.config, 'text_config', model.config).max_position_embeddings)
+    return Path(folder)
+
+# %% ../nbs/07i_families.ipynb #ec43cec6
+SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|vision_start|>', '<|vision_end|>', '<|image_pad|>', '<|video_pad|>']
+TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.content %}{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ c.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+
+def save_chat_tokenizer(folder:Path):
+    "Letters as bytes, Qwen's special tokens, and a template."
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    tok = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(SPECIAL + sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[]))
+    tok.pre_tokenizer, tok.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tok, pad_token=SPECIAL[0], eos_token=SPECIAL[2], additional_special_tokens=SPECIAL, chat_template=TEMPLATE, model_max_length=4096).save_pretrained(folder)
+
+# %% ../nbs/07i_families.ipynb #4b3f5655
+def random_vlm(
+    folder:Path,        # is made
+    embeds:bool=False,  # as Qwen3-VL-Embedding, else as Qwen3-VL
+)->Path:
+    "Save a tiny Qwen3-VL with random weights, the same each time."
+    import torch
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+    text = dict(vocab_size=264, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+        rope_parameters=dict(rope_type='default', rope_theta=1e4, mrope_section=[4, 2, 2]))
+    vision = dict(depth=2, hidden_size=32, intermediate_size=64, num_heads=2, out_hidden_size=32, num_position_embeddings=64, deepstack_visual_indexes=[0])
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, image_token_id=5, video_token_id=6, vision_start_token_id=3, vision_end_token_id=4)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(0)
+        Qwen3VLForConditionalGeneration(config).save_pretrained(folder)
+    save_chat_tokenizer(folder)
+    recipe = {'image_processor_type': 'Qwen2VLImageProcessorFast', 'size': {'shortest_edge': 4096, 'longest_edge': 65536}, 'patch_size': 16, 'temporal_patch_size': 2, 'merge_size': 2} | HALF
+    modules = [{'type': 'sentence_transformers.base.modules.transformer.Transformer', 'path': ''}, {'type': 'sentence_transformers.sentence_transformer.modules.pooling.Pooling', 'path': '1_Pooling'}]
+    for name, value in {'preprocessor_config.json': recipe, **({'modules.json': modules} if embeds else {})}.items(): (Path(folder)/name).write_text(json.dumps(value))
     return Path(folder)
