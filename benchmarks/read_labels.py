@@ -10,7 +10,8 @@ from PIL import Image
 
 from mmrag_nb.domain import load_domain
 from mmrag_nb.formats import read_folder, run_photos
-from mmrag_nb.photos import labelme, open_folder
+from mmrag_nb.annotations import labelme
+from mmrag_nb.photos import open_folder
 from mmrag_nb.formats import fitted, read_headers
 from mmrag_nb.regions import make_regions
 

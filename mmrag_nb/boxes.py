@@ -6,61 +6,22 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import shapely
 import yaml
 
+from .annotations import MOST_SHARED, Found, each_shape, extra_json, label_text, per_photo, photo_of, read_bytes, read_json, said_size, shared_files
 from .core import MmragError, Reject
 from .domain import Domain
-from .photos import MOST_SHARED, Folder, Found, each_shape, extra_json, label_text, matcher, per_photo, read_bytes, read_json, said_size
-from .regions import SHARES, Bad, Shape, Sheet, box_ring, mend, polygon_of_runs, ring
+from .outlines import SHARES, Bad, Shape, Sheet, box_ring, mend, polygon_of_runs, ring
+from .photos import Folder
 
 # %% auto #0
-__all__ = ['photo_of', 'shared_files', 'unpack_runs', 'coco_outline', 'read_coco', 'coco', 'read_xml', 'read_voc', 'number',
-           'voc', 'yolo_shape', 'read_yolo', 'read_text', 'class_names', 'yolo']
-
-# %% ../nbs/02a_boxes.ipynb #b24ab9a7
-def photo_of(
-    folder:Folder,   # as listed
-    name:str,        # as a label file names the photo
-    near:str='',     # folder of the label file, relative to the data folder
-)->str:              # photo_id
-    "The photo that a label file means, or `Bad`."
-    path = name.replace('\\', '/').removeprefix('./')
-    for p in (f'{near}/{path}' if near else path, path):
-        if p in folder.bases: return p
-    last = path.rpartition('/')[2].casefold()
-    same = folder.named.get(last) or folder.named.get(last.rpartition('.')[0]) or []
-    if len(same) == 1: return same[0]
-    if same: raise Bad('ambiguous_photo', f'names "{name}", and {len(same)} photos are called so')
-    if folder.labels_only: return path.encode('utf-8', 'replace').decode()
-    raise Bad('no_photo', f'names "{name}", and no such photo is there')
-
-def shared_files(
-    domain:Domain,    # reader.labels: globs of label files
-    folder:Folder,    # as listed
-    read:Callable,    # (folder, label file) → sheets, rejects
-    default:tuple,    # globs, when the domain file names none
-)->Found:
-    "Read label files that cover many photos; a photo that several speak of gets the shapes of all."
-    fits, sheets, rejected = matcher(domain.reader.labels or default), {}, []
-    for label in filter(fits, folder.files):
-        try: more, lost = read(folder, label)
-        except Bad as e: more, lost = [], [Reject(label, e.reason, str(e))]
-        for s in more: sheets[s.photo] = _joined(sheets[s.photo], s) if s.photo in sheets else s
-        rejected += lost
-    return Found(list(sheets.values()), tuple(rejected))
-
-def _joined(a:Sheet, b:Sheet)->Sheet:
-    "Two sheets for one photo, shapes numbered on."
-    start = 1 + max((s.n for s in a.shapes), default=-1)
-    if a.size != b.size and a.size and b.size: return replace(a, broken=Reject(a.photo, 'size_disagrees', 'two entries of its label files name different sizes'))
-    return replace(a, shapes=a.shapes + tuple(s._replace(n=s.n + start) for s in b.shapes), size=a.size or b.size, rejected=a.rejected + b.rejected)
+__all__ = ['unpack_runs', 'coco_outline', 'read_coco', 'coco', 'read_xml', 'read_voc', 'number', 'voc', 'yolo_shape', 'read_yolo',
+           'read_text', 'class_names', 'yolo']
 
 # %% ../nbs/02a_boxes.ipynb #f90f6838
 def unpack_runs(
@@ -95,6 +56,7 @@ def _coco_mask(s:dict, size:tuple|None)->shapely.Geometry:
     if size and s.get('size') != [size[1], size[0]]: raise Bad('bad_mask', f'has a mask of another size than its image: {s.get("size")}')
     return polygon_of_runs(unpack_runs(counts) if isinstance(counts, str) else counts, s.get('size'))
 
+# %% ../nbs/02a_boxes.ipynb #b7405485
 def _coco_polygons(parts:list):
     "One part is a ring; several are put together. A part with too few points is dropped as long as there is another."
     rings, bad = [], None
@@ -132,6 +94,7 @@ def read_coco(
 
 def _key(v): return v if isinstance(v, (int, str)) else repr(v)[:60]
 
+# %% ../nbs/02a_boxes.ipynb #d4e2d223
 def _coco_images(folder:Folder, label:str, entries:list)->tuple[dict, list[Reject]]:
     "Image id → photo and size; entries that name no photo."
     images, lost, near = {}, [], label.rpartition('/')[0]
@@ -149,6 +112,7 @@ def _coco_sheet(photo:str, size:tuple|None, items:list, names:dict)->Sheet:
 
 _COCO_KEYS = {'id', 'image_id', 'category_id', 'segmentation', 'bbox', 'area'}
 
+# %% ../nbs/02a_boxes.ipynb #eae8644e
 def _coco_shape(names:dict, size:tuple|None, _:int, item:tuple)->Shape:
     n, a = item
     c = _key(a.get('category_id'))
@@ -182,6 +146,7 @@ def read_voc(
     shapes, rejected = each_shape(photo, d.findall('object'), _voc_shape)
     return Sheet(photo, shapes, said_size(*(number(d.findtext(f'size/{k}')) for k in ('width', 'height'))), (), rejected)
 
+# %% ../nbs/02a_boxes.ipynb #964d9811
 def number(text:str|None)->float|None:
     "A number, or None."
     try: return float(text)
@@ -217,6 +182,7 @@ def _yolo_outline(v:list)->np.ndarray:
     (x, y), (w, h) = ring(_pairs(v), 2)
     return box_ring(np.array([[x - w/2, y - h/2], [x + w/2, y + h/2]]))
 
+# %% ../nbs/02a_boxes.ipynb #402721fe
 def read_yolo(
     names:dict[str, str]|None,  # class number → name
     root:Path,                  # data folder
@@ -234,7 +200,7 @@ def read_text(path:Path, most:int=64*2**20)->str:
     try: return read_bytes(path, most).decode('utf-8-sig')
     except ValueError as e: raise Bad('labels_not_text', 'is not UTF-8 text') from e
 
-# %% ../nbs/02a_boxes.ipynb #402721fe
+# %% ../nbs/02a_boxes.ipynb #0dd9274a
 def class_names(
     folder:Folder,         # as listed
     name:str|None,         # reader.names; None: look for data.yaml or classes.txt
@@ -243,7 +209,7 @@ def class_names(
     path = name or next((p for p in folder.files if p.rpartition('/')[2] in ('data.yaml', 'data.yml', 'dataset.yaml', 'classes.txt')), None)
     if path is None: return None
     if path not in folder.files: raise MmragError(f'{folder.root/path}: is not there, but reader.names says so. Correct the key, or leave it out.')
-    try: return _names_in(path, read_text(folder.root/path))
+    try: return _names_in(path, read_text(folder.root/path, 2**20))
     except Bad as e: raise MmragError(f'{path}: {e}. It should hold the names of the classes; mend it, or name another as reader.names.') from e
 
 def _names_in(path:str, text:str)->dict[str, str]:
@@ -253,6 +219,7 @@ def _names_in(path:str, text:str)->dict[str, str]:
     if not isinstance(names, (dict, list)): raise Bad('no_names', 'has no list of names')
     return {str(i): label_text(v) for i, v in (names.items() if isinstance(names, dict) else enumerate(names))}
 
+# %% ../nbs/02a_boxes.ipynb #b3ff0ef1
 def yolo(domain:Domain, folder:Folder, workers:int=0)->Found:
     "Reader of YOLO files."
     found = per_photo(folder, partial(read_yolo, class_names(folder, domain.reader.names)), workers)

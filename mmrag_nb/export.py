@@ -17,9 +17,9 @@ import shapely
 import yaml
 from shapely.geometry.polygon import orient
 
+from .annotations import labels_folder
 from .core import MmragError, UsageError, load, progress
 from .domain import Domain, near
-from .photos import labels_folder
 
 # %% auto #0
 __all__ = ['Format', 'WRITERS', 'one_line', 'Export', 'rows_of', 'coco_files', 'labelme_files', 'yolo_files', 'imagefolder_files',
@@ -54,6 +54,7 @@ class Export:
         for key, value, allowed in (('format', self.format, get_args(Format)), ('files', self.files, ('copy', 'link'))):
             if value not in allowed: raise UsageError(f'export {key} "{value}": expected {", ".join(allowed)}{near(value, allowed)}')
 
+# %% ../nbs/02d_export.ipynb #820ec92a
 def rows_of(
     regions:pd.DataFrame,   # the table `regions`
     found:bool,             # labels as they were found
@@ -87,13 +88,14 @@ def coco_files(
                     'area': r['geometry'].area, 'segmentation': _segmentation(r['geometry'])} for n, (i, r) in enumerate(boxed, 1)]
     return {'instances.json': json.dumps({'images': images, 'annotations': annotations, 'categories': [{'id': i, 'name': n} for i, n in enumerate(names, 1)]})}
 
+# %% ../nbs/02d_export.ipynb #d25987d8
 def labelme_files(rows:list[dict])->dict[str, str]:
     "One JSON beside each photo."
     def shape(r): return r['keys'] | {'label': r['name'], 'points': one_line(r['geometry']).tolist(), 'shape_type': 'polygon'}
     def text(p): return json.dumps({'version': '5.5.0', 'flags': {f: True for f in p['flags']}, 'shapes': [shape(r) for r in p['regions']], 'imagePath': p['path'].rpartition('/')[2], 'imageData': None, 'imageHeight': p['height'], 'imageWidth': p['width']}, indent=1)
     return {p['path'].rpartition('.')[0] + '.json': text(p) for p in rows if p['seen']}
 
-# %% ../nbs/02d_export.ipynb #d25987d8
+# %% ../nbs/02d_export.ipynb #8f8aeba3
 def yolo_files(rows:list[dict])->dict[str, str]:
     "A text beside `images` in `labels`, and data.yaml. Boxes where all regions are boxes, else outlines: trainers don't take both."
     names = sorted({r['name'] for p in rows for r in p['regions']})
@@ -114,6 +116,7 @@ def imagefolder_files(rows:list[dict])->dict[str, str]:
     "metadata.jsonl: a label for what the whole photo shows, objects for the rest; every line has the same keys."
     return {'metadata.jsonl': ''.join(json.dumps(_metadata(p)) + '\n' for p in rows if p['seen'])}
 
+# %% ../nbs/02d_export.ipynb #5d429054
 def _metadata(p:dict)->dict:
     whole, some = [r for r in p['regions'] if r['whole']], [r for r in p['regions'] if not r['whole']]
     label = {'label': [r['name'] for r in whole]} if len(whole) > 1 else {**whole[0]['keys'], 'label': whole[0]['name']} if whole else {}
@@ -141,11 +144,13 @@ def rows_to_write(
     _unique_stems(rows, export)
     return rows
 
+# %% ../nbs/02d_export.ipynb #5cd4113d
 def _unique_stems(rows:list[dict], export:Export):
     stems = Counter(r['path'].rpartition('.')[0] for r in rows)
     twice = next((r['photo'] for r in rows if stems[r['path'].rpartition('.')[0]] > 1), None)
     if twice and export.format in ('yolo', 'labelme'): raise MmragError(f'{twice}: another photo has the same name but for its ending, and in {export.format} they would share a label file. Rename one, or export as coco.')
 
+# %% ../nbs/02d_export.ipynb #e247a44a
 def run_export(
     domain:Domain,   # reader.damaged_if
     data:Path,       # folder of the photos
@@ -164,6 +169,7 @@ def run_export(
     finally: shutil.rmtree(part, ignore_errors=True)
     return {'photos': len(rows), 'labelled': sum(r['seen'] for r in rows), 'regions': sum(len(r['regions']) for r in rows)}
 
+# %% ../nbs/02d_export.ipynb #cb6d069e
 def _sides(out:Path)->dict[str, str]:
     split = load(out/'split', 'split')
     return {p: s for p, s in zip(split.photo_id, split.side) if s in ('train', 'test')}

@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv, io, json, re
 from functools import partial
 
-from .boxes import coco_outline, number, photo_of, read_text, shared_files
+from .annotations import MOST_SHARED, Found, each_shape, extra_json, label_text, photo_of, said_size, shared_files
+from .boxes import coco_outline, number, read_text
 from .core import Reject
 from .domain import Domain
-from .photos import MOST_SHARED, Folder, Found, each_shape, extra_json, label_text, said_size
-from .regions import Bad, Shape, Sheet, box_ring, ring
+from .outlines import Bad, Shape, Sheet, box_ring, ring
+from .photos import Folder
 
 # %% auto #0
 __all__ = ['NO_CLASS', 'COLUMNS', 'class_of', 'read_val_annotations', 'read_words', 'class_folders', 'columns_of', 'read_rows',
@@ -49,6 +50,7 @@ def _val_shape(n:int, cells:list[str])->Shape:
     box = {'box': cells[1:5]} if len(cells) > 4 else {}      # the class is that of the whole photo; the box is kept as said
     return Shape(n, label_text(cells[0] if cells else None), None, extra_json(box, set()))
 
+# %% ../nbs/02a_folders.ipynb #f067bc66
 def read_words(
     folder:Folder,         # as listed
     name:str|None,         # reader.names: words.txt, with code, tab, names
@@ -82,6 +84,7 @@ def columns_of(
     if missing: raise Bad('no_header', f'has no column for the {" and the ".join(missing)}: its first row is {", ".join(head)[:60]}')
     return {w: i for w, i in found.items() if i is not None}
 
+# %% ../nbs/02a_folders.ipynb #9f16130e
 def read_rows(
     text:str,      # of a CSV file
 )->list[list[str]]:
@@ -114,6 +117,7 @@ def _table_sheet(photo:str, rows:list[dict], aside:set)->Sheet:
 
 _CORNERS = ('x0', 'y0', 'x1', 'y1')
 
+# %% ../nbs/02a_folders.ipynb #051785cb
 def _table_shape(aside:set, n:int, entry:tuple[dict, str])->Shape:
     cells, label = entry
     boxed = all(cells.get(k, '').strip() for k in _CORNERS)
@@ -143,6 +147,7 @@ def _object(line:str)->dict:
     if isinstance(d, dict) and isinstance(d.get('file_name'), str): return d
     raise Bad('bad_line', 'is no object with file_name')
 
+# %% ../nbs/02a_folders.ipynb #d5f4e3a7
 def _metadata_sheet(folder:Folder, d:dict, near:str)->Sheet:
     photo = photo_of(folder, d['file_name'], near)
     entries = [*_objects(d.get('objects')), *_labels(d, photo)]
@@ -164,6 +169,7 @@ def _objects(o)->list[dict]:
 
 _NAMES = ('label', 'category', 'categories', 'labels', 'class')
 
+# %% ../nbs/02a_folders.ipynb #8a7e2992
 def _metadata_shape(size:tuple|None, n:int, o)->Shape:
     if not isinstance(o, dict): raise Bad('bad_shape', f'is {type(o).__name__}, expected an object')
     label = label_text(next((o[k] for k in _NAMES if k in o), None))

@@ -5,7 +5,6 @@
 # %% ../nbs/02a_formats.ipynb #eb97530c
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 
@@ -13,61 +12,20 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .boxes import coco, photo_of, voc, yolo
+from .annotations import Found, labelme
+from .boxes import coco, voc, yolo
 from .core import Made, MmragError, Reject, digest, pmap, reasons, run_stage, sha256, write_table
 from .detect import add_silhouettes
 from .domain import Domain
+from .fields import fields_of, read_silhouettes
 from .folders import class_folders, imagefolder, table
-from .photos import Folder, Found, each_shape, labelme, open_folder, read_header, read_json
-from .regions import SHARES, Bad, Shape, Sheet, check_outlines, fit_sheet, make_regions, ring, to_polygons
+from .outlines import SHARES, Bad, Sheet
+from .photos import Folder, open_folder, read_header
+from .regions import fit_sheet, make_regions
 
 # %% auto #0
-__all__ = ['READERS', 'HEADER', 'fields_of', 'read_silhouettes', 'plain', 'read_headers', 'sizes_from_labels', 'fitted',
-           'damaged', 'photo_columns', 'read_folder', 'read_tables', 'hashes', 'vehicles_of', 'run_photos']
-
-# %% ../nbs/02a_formats.ipynb #aa7e373d
-def fields_of(
-    domain:Domain,        # fields: from_name, values
-    photo_ids:list[str],  # photos
-)->tuple[pd.DataFrame, list[Reject]]: # a column a field, and `area`, null where unknown; what was not understood
-    "What the photos' names say."
-    cols, notes, area = {}, [], [None]*len(photo_ids)
-    for name, spec in domain.fields.items():
-        raw = [(m := re.search(spec.from_name, p)) and m[1] for p in photo_ids] if spec.from_name else [None]*len(photo_ids)
-        found = [spec.values.get(r) for r in raw]
-        cols[name] = [v and v.name for v in found]
-        area = [a or (v and v.area) for a, v in zip(area, found)]
-        notes += [Reject(p, f'unknown_{name}', _unknown(name, r)) for p, r, v in zip(photo_ids, raw, found) if spec.from_name and not v]
-    return pd.DataFrame(cols | {'area': area}, dtype='str'), notes
-
-def _unknown(name:str, raw:str|None)->str:
-    return f'the name has no {name}' if raw is None else f'the name says {name} "{raw}", which the domain file does not know; the photo stays'
-
-# %% ../nbs/02a_formats.ipynb #9b25b63a
-def read_silhouettes(
-    domain:Domain,         # reader.silhouettes: path of the file
-    folder:Folder,         # as listed
-    photos:pd.DataFrame,   # photo_id, width, height
-)->tuple[dict[str, shapely.Geometry], list[Reject]]: # photo → polygon; entries left out
-    "The vehicle's silhouette for each photo that has one."
-    name = domain.reader.silhouettes
-    if not name or name not in folder.files: return {}, []
-    try: entries = read_json(folder.root/name)
-    except Bad as e: return {}, [Reject(name, e.reason, f'{name} {e}')]
-    if not isinstance(entries, list): return {}, [Reject(name, 'bad_silhouettes', f'holds {type(entries).__name__}, expected a list of filename and polygon')]
-    shapes, rejected = each_shape(name, entries, partial(_silhouette, folder))
-    sizes = {p: (w, h) for p, w, h in zip(photos.photo_id, photos.width, photos.height)}
-    shapes = [s for s in shapes if s.label in sizes]        # not those of photos that were left out
-    geoms, bad = _clipped(shapes, np.array([sizes[s.label] for s in shapes], dtype=float).reshape(-1, 2))
-    return {s.label: g for s, g, r in zip(shapes, geoms, bad) if not r}, [*rejected, *(Reject(s.label, f'silhouette_{r}', f'its silhouette in {name} shows nothing of the photo') for s, r in zip(shapes, bad) if r)]
-
-def _silhouette(folder:Folder, n:int, entry)->Shape:
-    if not isinstance(entry, dict) or not isinstance(entry.get('filename'), str): raise Bad('bad_silhouette', 'has no filename')
-    return Shape(n, photo_of(folder, entry['filename']), ring(entry.get('polygon')))
-
-def _clipped(shapes:list[Shape], sizes:np.ndarray)->tuple[np.ndarray, np.ndarray]:
-    w, h = sizes.T
-    return check_outlines(to_polygons([s.outline for s in shapes], w, h), w, h)
+__all__ = ['READERS', 'HEADER', 'plain', 'read_headers', 'sizes_from_labels', 'fitted', 'damaged', 'photo_columns', 'read_folder',
+           'read_tables', 'hashes', 'vehicles_of', 'run_photos']
 
 # %% ../nbs/02a_formats.ipynb #a5dbd4e8
 def plain(domain:Domain, folder:Folder, workers:int=0)->Found:
@@ -92,6 +50,7 @@ def _header(root:Path, most:int, photo:str)->dict|Reject:
     try: return {'photo_id': photo, **read_header(root/photo, most)}
     except Bad as e: return Reject(photo, e.reason, str(e))
 
+# %% ../nbs/02a_formats.ipynb #73e53a7f
 def sizes_from_labels(
     folder:Folder,        # as listed, labels only
     sheets:list[Sheet],   # of all photos
@@ -114,6 +73,7 @@ def fitted(
     gone = {r.item for r in out}
     return [s for s in fit if s.photo not in gone], out
 
+# %% ../nbs/02a_formats.ipynb #a1b58aa3
 def damaged(
     domain:Domain,         # reader.damaged_if
     sheet:Sheet|None,      # what its label file says; None: it has none
@@ -132,6 +92,7 @@ def photo_columns(
     "Columns of the table `photos`."
     return [*HEADER, 'sha256', 'has_damage', *domain.fields, 'area', 'flags', 'silhouette', 'vehicle_source', 'vehicle_confidence', 'vehicle_area_ratio', 'n_regions']
 
+# %% ../nbs/02a_formats.ipynb #8e235694
 def read_folder(
     domain:Domain,   # reader, kinds, severities, sizes, fields
     folder:Folder,   # as listed
@@ -152,9 +113,10 @@ def read_folder(
 
 def _both(a:tuple, b:tuple)->tuple: return pd.concat([a[0], b[0]], ignore_index=True), a[1] + b[1]
 
+# %% ../nbs/02a_formats.ipynb #89a84497
 def _said(counts:dict)->str: return ', '.join(f'{n} {r}' for r, n in counts.items())
 
-# %% ../nbs/02a_formats.ipynb #8e235694
+# %% ../nbs/02a_formats.ipynb #223a4f6e
 def _photo_table(domain:Domain, folder:Folder, photos:pd.DataFrame, of:dict[str, Sheet], regions:pd.DataFrame)->tuple[pd.DataFrame, list[Reject]]:
     "One row a photo; what was noted."
     fields, notes = fields_of(domain, list(photos.photo_id))
@@ -176,6 +138,7 @@ def _no_photos(domain:Domain, folder:Folder)->str:
     endings = pd.Series([p.rpartition('.')[2] for p in folder.files], dtype=object).value_counts()
     return f'{folder.root}: no file fits reader.photo ({", ".join(domain.reader.photo)}); there is {_said({f".{e}": n for e, n in endings.items()}) or "nothing"}. Correct the pattern, or the folder.'
 
+# %% ../nbs/02a_formats.ipynb #7227bca8
 def _no_labels(domain:Domain, folder:Folder, found:Found)->str:
     why = f' ({found.rejected[0].item}: {found.rejected[0].detail})' if found.rejected else ''
     return f'{folder.root}: has {len(folder.bases)} photos, but no {domain.reader.kind} labels for them{why}. Check reader.kind and reader.labels; for photos without labels set reader.kind: plain.'
@@ -234,6 +197,7 @@ def vehicles_of(
     write_table(seen, kept)
     return _told(photos, seen.set_index('sha256'))
 
+# %% ../nbs/02a_formats.ipynb #34b83314
 def _told(photos:pd.DataFrame, seen:pd.DataFrame)->tuple[pd.DataFrame, list[Reject]]:
     "The table with what the detector said of the photos that had no silhouette."
     rows = np.flatnonzero(photos.silhouette.isna() & photos.sha256.isin(seen.index))
