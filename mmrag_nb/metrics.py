@@ -15,8 +15,8 @@ import pandas as pd
 from .core import UsageError
 
 # %% auto #0
-__all__ = ['System', 'MEASURES', 'Task', 'by_vectors', 'at_random', 'by_frequency', 'Ranking', 'rank', 'measure', 'Draws',
-           'draw_groups', 'averages', 'summarise', 'summarise_by', 'Answered', 'difference', 'in_words']
+__all__ = ['System', 'MEASURES', 'FEWEST', 'Task', 'by_vectors', 'at_random', 'by_frequency', 'Ranking', 'rank', 'measure',
+           'Draws', 'draw_groups', 'averages', 'summarise', 'summarise_by', 'Answered', 'difference', 'in_words']
 
 # %% ../nbs/11a_metrics.ipynb #96167ab6
 @dataclass(frozen=True)
@@ -225,12 +225,16 @@ def difference(
     def of(a, weights): return averages(a.values[[measure]].to_numpy(float), np.asarray(a.kinds, object), weights)[average][:, 0]
     value = float(of(ours, np.ones((1, len(ours.kinds))))[0] - of(other, np.ones((1, len(other.kinds))))[0])
     low, high = np.nanpercentile(of(ours, draws.weights(ours.group)) - of(other, draws.weights(other.group)), [2.5, 97.5])
-    return {'value': value, 'low': float(low), 'high': float(high), 'words': in_words(low, high)}
+    return {'value': value, 'low': float(low), 'high': float(high), 'words': in_words(low, high, len(draws.groups))}
 
 # %% ../nbs/11a_metrics.ipynb #faf90834
+FEWEST = 5      # groups of photos under which nothing is concluded: so few can be drawn again in a handful of ways only
+
 def in_words(
     low:float,  # lower end of the difference's interval
     high:float, # upper end
-)->str:         # better, worse or no difference shown
+    groups:int, # groups of photos behind it
+)->str:         # better, worse, no difference shown, or too few photos to tell
     "What an interval of a difference says."
+    if groups < FEWEST: return 'too few photos to tell'
     return 'better' if low > 0 else 'worse' if high < 0 else 'no difference shown'

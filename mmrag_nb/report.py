@@ -15,11 +15,11 @@ import shapely
 import simplejpeg
 
 from .core import plain
-from .metrics import MEASURES
+from .metrics import FEWEST, MEASURES
 
 # %% auto #0
-__all__ = ['BLIND', 'FEW', 'FEWEST', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows',
-           'part_tables', 'figure_rows', 'examples', 'asked_row', 'render', 'render_page']
+__all__ = ['BLIND', 'FEW', 'SECTIONS', 'ALWAYS', 'jpeg_uri', 'svg_paths', 'headline', 'blind_level', 'kind_rows', 'part_tables',
+           'figure_rows', 'examples', 'asked_row', 'render', 'render_page']
 
 # %% ../nbs/11d_report.ipynb #89f3e90c
 def jpeg_uri(
@@ -45,7 +45,7 @@ def svg_paths(
 
 # %% ../nbs/11d_report.ipynb #75b9c47c
 BLIND = ('majority', 'by lot')   # systems that never looked
-FEW, FEWEST = 10, 5              # groups of photos under which a figure says little, and under which no interval is given
+FEW = 10                         # groups of photos under which a figure says little; under FEWEST no interval is given
 
 def headline(
     first:dict,       # macro recall@1 of ours: value, low, high, questions, groups
