@@ -13,8 +13,8 @@ from shapely import from_wkb
 
 from mmrag_nb import pipeline
 from mmrag_nb.abstain import conformal
-from mmrag_nb.core import load, progress, versions
-from mmrag_nb.damage_map import damage_map, map_figures, mean_of
+from mmrag_nb.core import load, load_array, progress, versions
+from mmrag_nb.damage_map import NEAREST, damage_map, lead, map_figures, mean_of
 from mmrag_nb.index import Limits
 from mmrag_nb.pixels import read_photo
 
@@ -27,6 +27,7 @@ def main():
     print(f'python {platform.python_version()}, ' + ', '.join(f'{k} {v}' for k, v in versions().items()) + f', domain {a.domain} {" ".join(Path(s).name for s in a.settings)}, seed {a.seed}')
     r, t = pipeline.open_retriever(job), load(a.out/'split', 'split').merge(load(a.out/'photos', 'photos'), on='photo_id')
     test, train = (some(t[t.side == s], n, a.seed) for s, n in (('test', a.photos), ('train', a.known)))
+    crop_lines(r, a.out)
     show_map(job, maps(r, job, test), test)
     show_lines(maps(r, job, train, own=True), train, maps.last, test, r)
 
@@ -43,6 +44,17 @@ def maps(r, job, photos: pd.DataFrame, own: bool = False) -> list:
     if not own: maps.last = found
     return found
 
+def crop_lines(r, out: Path):
+    "The same for single windows, from stored vectors: each crop asked of a memory without its own photo's group."
+    crops = load(out/'crops', 'crops').merge(load(out/'embed', 'rows').assign(at=lambda t: range(len(t)))[['crop_id', 'at']], on='crop_id').merge(load(out/'split', 'split')[['photo_id', 'group']], on='photo_id')
+    crops, v, sides = crops[crops.has_damage.notna()], load_array(out/'embed', 'vectors'), {}
+    for side in ('train', 'test'):
+        one = crops[crops.side == side]
+        def near(c, d): return [r.index.search(v[c.at], NEAREST, {'has_damage': d}, Limits(exclude_group=c.group) if 'group' in r.index.state.columns else Limits(exclude=c.photo_id))]
+        sides[side] = np.array([lead(near(c, True), near(c, False))[0] for c in one.itertuples()]), one.has_damage.astype(bool).to_numpy()
+    print('single windows, lines from train crops, tried on test crops')
+    lines_table(*sides['train'], *sides['test'], r)
+
 def show_map(job, found: list, photos: pd.DataFrame):
     regions = load(job.out/'photos', 'regions')
     outlines = {p: list(from_wkb(g.geometry)) for p, g in regions.groupby('photo_id')}
@@ -50,9 +62,12 @@ def show_map(job, found: list, photos: pd.DataFrame):
     print(mean_of(pd.DataFrame(rows)).round(3).to_string(index=False))
 
 def show_lines(known: list, train: pd.DataFrame, found: list, test: pd.DataFrame, r):
-    y, s, yt, st = (np.array(x) for x in (train.has_damage.astype(bool), [m.score for m in known], test.has_damage.astype(bool), [m.score for m in found]))
+    print('photos, lines from train photos, tried on test photos')
+    lines_table(*(np.array(x) for x in ([m.score for m in known], train.has_damage.astype(bool), [m.score for m in found], test.has_damage.astype(bool))), r)
+
+def lines_table(s, y, st, yt, r):
     from sklearn.metrics import roc_auc_score
-    print(f'photo score, AUROC damaged or clean: train {roc_auc_score(y, s):.3f} ({y.sum()}+{(~y).sum()}), test {roc_auc_score(yt, st):.3f} ({yt.sum()}+{(~yt).sum()})')
+    print(f'AUROC damaged or clean: train {roc_auc_score(y, s):.3f} ({y.sum()}+{(~y).sum()}), test {roc_auc_score(yt, st):.3f} ({yt.sum()}+{(~yt).sum()})')
     rows = []
     for c in (.7, .8, .9):
         l = conformal(s, y, c, r.index.encoder)

@@ -72,7 +72,7 @@ def open_processor(folder:Path, kind:str):
     only = dict(local_files_only=True, trust_remote_code=False)
     if not kind.startswith('qwen3_vl'): return AutoProcessor.from_pretrained(folder, **only)
     tok = AutoTokenizer.from_pretrained(folder, **only)
-    return _processor_class()(AutoImageProcessor.from_pretrained(folder, use_fast=False, **only), tok, tok.chat_template)
+    return _processor_class()(AutoImageProcessor.from_pretrained(folder, backend='pil', **only), tok, tok.chat_template)
 
 def open_model(folder:Path, device:str, dtype:str):
     "The model in evaluation mode."
