@@ -13,7 +13,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 # %% auto #0
 __all__ = ['Frame', 'show', 'grow', 'members', 'union', 'maximal', 'candidates', 'greedy', 'Search', 'packing', 'within', 'Cover',
-           'parts', 'fewest', 'by_milp']
+           'parts', 'fewest', 'by_milp', 'reduced']
 
 # %% ../nbs/05_crop_clustering.ipynb #d7eea034
 @dataclass(frozen=True)
@@ -229,9 +229,28 @@ def by_milp(
     nodes:int=2000,       # how many the solver may visit
 )->Cover:
     "The same by integer programming."
-    holds = np.zeros((union(part).bit_length(), len(part)))
+    holds = np.zeros((union(part).bit_length(), len(part)), np.float32)
     for j, c in enumerate(part): holds[members(c), j] = 1
-    r = milp(np.ones(len(part)) if cost is None else cost, constraints=LinearConstraint(holds[holds.any(1)], lb=1), integrality=np.ones(len(part)), bounds=Bounds(0, 1),
+    rows, cols = reduced(holds[holds.any(1)], cost is None)
+    r = milp(np.ones(len(cols)) if cost is None else cost, constraints=LinearConstraint(rows, lb=1), integrality=np.ones(len(cols)), bounds=Bounds(0, 1),
              options={'node_limit': nodes, 'mip_rel_gap': 0})
-    chosen = [c for c, x in zip(part, r.x) if x > .5] if r.x is not None else greedy(part)
+    chosen = [part[j] for j, x in zip(cols, r.x) if x > .5] if r.x is not None else greedy(part)
     return Cover(chosen, max(bound, math.ceil((r.mip_dual_bound or 0) - 1e-6)))
+
+# %% ../nbs/05_crop_clustering.ipynb #5fd435f9
+def reduced(
+    holds:np.ndarray,    # float32 (n,k), 1 where a set holds a box
+    alike:bool=True,     # every set costs the same
+)->tuple:                # what is left of `holds`; int (m,), the sets that are left
+    "Leave out boxes that come with others, and sets inside others."
+    cols = np.arange(holds.shape[1])
+    while True:
+        before, holds = holds.shape, holds[_least(holds)]
+        keep = _least(1 - holds.T) if alike else np.ones(len(cols), bool)
+        holds, cols = holds[:, keep], cols[keep]
+        if holds.shape == before: return holds, cols
+
+def _least(rows)->np.ndarray:
+    "bool (n,): rows of 0 and 1 that contain no other; of equal ones the first."
+    inside = rows @ rows.T == rows.sum(1)            # [i, j]: row j lies in row i
+    return ~(inside & (~inside.T | np.tri(len(rows), k=-1, dtype=bool))).any(1)

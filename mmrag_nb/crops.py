@@ -46,10 +46,12 @@ def jobs_of(
     return [job(p) for p in photos.to_dict('records')]
 
 # %% ../nbs/05f_crops_run.ipynb #0b94fb59
+_MANY = 400   # photos; to plan fewer takes less time than to start a process
+
 def _make(out, recipe, workers)->Made:
     photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id')
     jobs = jobs_of(photos[photos.side != 'out'].sort_values('photo_id'), load(out/'photos', 'regions'))
-    done = pmap(partial(_do, recipe=recipe), jobs, workers, desc='crops')
+    done = pmap(partial(_do, recipe=recipe), jobs, workers if len(jobs) >= _MANY else 0, desc='crops')
     crops, plans = pd.DataFrame([r for rows, _, _ in done for r in rows]), pd.DataFrame([p for _, p, _ in done])
     rejected = [r for _, _, reject in done for r in reject]
     return Made({'crops': _typed(crops, recipe), 'plans': plans}, rejected=rejected, counts=_counts(crops, plans, rejected))
@@ -89,7 +91,7 @@ def plan_summary(
     "What the crops of the photos with regions would be, in figures."
     recipe, t = recipe_of(domain), time.perf_counter()
     some = photos[photos.photo_id.isin(regions.photo_id[~regions.whole.astype(bool)])]
-    rows = pmap(partial(_only_plan, recipe=recipe), jobs_of(some.assign(has_damage=True), regions), workers, desc='plans')
+    rows = pmap(partial(_only_plan, recipe=recipe), jobs_of(some.assign(has_damage=True), regions), workers if len(some) >= _MANY else 0, desc='plans')
     return {'photos': len(rows), **{c: sum(r[c] for r in rows) for c in ('regions', 'windows')}, 'proven': all(r['proven'] for r in rows),
             'one_per_region': sum(r['one_per_region'] for r in rows), **_context_of(rows), 'seconds': round(time.perf_counter() - t, 3)}
 

@@ -15,17 +15,19 @@ from .cover import Cover, Frame, by_milp, candidates, fewest, grow, members, par
 __all__ = ['widen', 'gaps', 'settle', 'purest', 'Windows', 'place_windows', 'seen_context']
 
 # %% ../nbs/05a_margins.ipynb #92de61bc
+_LARGEST = 300   # candidates in a group; in a larger one the windows are only centred
+
 def widen(
     boxes:np.ndarray,    # float (n,4)
     context:np.ndarray,  # float (n,), px that each box has to have
     frame:Frame,
-    which=True,          # bool (n,): the boxes to give more to
+    which=None,          # bool (n,): the boxes to give more to; None: all
 )->np.ndarray:           # float (n,), px that each box can have with no more windows
     "The largest context, the same for all boxes of a group, that costs no window."
-    context = np.array(context, float)
+    context, which = np.array(context, float), np.ones(len(boxes), bool) if which is None else which
     for part in parts(candidates(grow(boxes, context, frame), frame)):
         rows = np.array(members(union(part)))
-        if len(part) > 1 and len(part) <= 300: context[rows] = _widen(boxes[rows], context[rows], frame, np.broadcast_to(which, len(boxes))[rows])
+        if 1 < len(part) <= _LARGEST and which[rows].any(): context[rows] = _widen(boxes[rows], context[rows], frame, which[rows])
     return context
 
 # %% ../nbs/05a_margins.ipynb #b2953901
@@ -116,22 +118,18 @@ def place_windows(
     context:np.ndarray,     # float (n,), px to be seen around each, at least
     frame:Frame,
     apart:np.ndarray=None,  # bool (n,n), boxes that had better not share a window
-    first:np.ndarray=None,  # bool (n,), boxes that are given context before the others
+    which:np.ndarray=None,  # bool (n,), boxes to give more context to; None: all
 )->Windows:
     "The fewest windows that hold every box with its context, and with as much more as costs no window."
-    first = np.ones(len(boxes), bool) if first is None else first
-    least = fewest(candidates(grow(boxes, context, frame), frame))
-    wide = widen(boxes, context, frame, first)
-    if not first.all(): wide = widen(boxes, wide, frame, ~first)
-    corners = _corners(boxes, wide, frame, apart)
-    if len(corners) > len(least.chosen): wide, corners = context, _corners(boxes, context, frame, apart)
-    return Windows(*settle(corners, boxes, grow(boxes, wide, frame), frame, apart), least.bound, frame)
-
-def _corners(boxes, context, frame, apart)->np.ndarray:
     columns = candidates(grow(boxes, context, frame), frame)
-    found = fewest(columns)
+    found = least = fewest(columns)
+    if not np.array_equal(wide := widen(boxes, context, frame, which), context):
+        wider = candidates(grow(boxes, wide, frame), frame)
+        if len((again := fewest(wider)).chosen) <= len(least.chosen): columns, found = wider, again
+        else: wide = context
     if apart is not None and apart.any(): found = purest(list(columns), found, apart)
-    return np.array([columns[c] for c in found.chosen], int).reshape(-1, 2)
+    corners = np.array([columns[c] for c in found.chosen], int).reshape(-1, 2)
+    return Windows(*settle(corners, boxes, grow(boxes, wide, frame), frame, apart), least.bound, frame)
 
 # %% ../nbs/05a_margins.ipynb #93558e13
 def seen_context(

@@ -147,21 +147,20 @@ def cut(
     lost = [p for p in groups if p not in known.index]
     if lost: raise MmragError(f'{lost[0]}: has crops but is not in the photos table. Run the crops stage again.')
     frames = known[['width', 'height', 'orientation']].astype(int).to_dict('index')
-    jobs = ((p, _path(data, p), frames[p], crops.iloc[rows], rows) for p, rows in groups.items())
+    windows = crops[['x0', 'y0', 'x1', 'y1']].to_numpy()
+    how = list(zip(crops['render'], crops['render_side'])) if 'render' in crops else [('native', 0)]*len(crops)
+    jobs = ((p, _path(data, p), frames[p], [(i, windows[i], *how[i]) for i in rows.tolist()]) for p, rows in groups.items())
     if workers <= 0: yield from map(_cut_photo, jobs)
     else: yield from _ahead(_cut_photo, jobs, workers)
 
 # %% ../nbs/05d_pixels.ipynb #b9428c49
 def _cut_photo(job)->tuple:
-    photo_id, path, frame, crops, rows = job
+    photo_id, path, frame, crops = job
     try: stored = _decode(path, max(MOST_PIXELS, frame['width']*frame['height']))
     except Bad as e: return photo_id, Reject(photo_id, e.reason, str(e))
     if upright(stored, frame['orientation']).shape[1::-1] != (frame['width'], frame['height']):
         return photo_id, Reject(photo_id, 'changed', f'has {stored.shape[1]} x {stored.shape[0]} px, which is not what the photos stage saw. Run it again.')
-    windows = crops[['x0', 'y0', 'x1', 'y1']].to_numpy()
-    pictures = [cut_window(stored, w, frame['orientation']) for w in windows]
-    if 'render' in crops: pictures = [render(a, how, side) for a, how, side in zip(pictures, crops['render'], crops['render_side'])]
-    return photo_id, list(zip(rows.tolist(), pictures))
+    return photo_id, [(i, render(cut_window(stored, w, frame['orientation']), how, side)) for i, w, how, side in crops]
 
 def _path(data:Path, photo_id:str)->Path:
     "The photo's file; never one outside the data folder."

@@ -26,13 +26,12 @@ class Grid:
     "Windows over a silhouette."
     windows: np.ndarray  # int32 (k,4), row by row, px
     inside: np.ndarray   # float (k,), share of each window that is inside
-    covered: float       # share of the silhouette that some window shows
 
 _WORTH = .05   # share of a window that must be new to add it
 
 def _step(frame:Frame)->int:
     "px between the places that are looked at."
-    return int(np.clip(frame.window.min()//42, 1, 8))
+    return int(np.clip(frame.window.min()//21, 1, 16))
 
 # %% ../nbs/05c_strategies.ipynb #931eaa20
 def _painted(silhouette, frame:Frame)->np.ndarray:
@@ -91,8 +90,7 @@ def grid(
     at = np.minimum(at.round().astype(int), frame.photo - frame.window)
     windows = np.unique(np.hstack([at, at + frame.window])[:, [1, 0, 3, 2]], axis=0)[:, [1, 0, 3, 2]].astype(np.int32)
     share = inside(silhouette, windows)
-    windows, share = windows[share >= min_inside], share[share >= min_inside]
-    return Grid(windows, share, coverage(silhouette, windows))
+    return Grid(windows[share >= min_inside], share[share >= min_inside])
 
 # %% ../nbs/05c_strategies.ipynb #42234eb9
 def coverage(
@@ -177,11 +175,12 @@ def room_around(
     boxes:np.ndarray,    # float (n,4)
     frame:Frame,
 )->np.ndarray:           # float (k,n), px; negative where the window cuts the box
-    "Context of each box in each window; nothing is missing where the photo ends."
+    "Context of each box in each window. Nothing is missing where the photo ends; in a window that is the whole photo it is the distance from its border."
     low = np.where(windows[:, :2] <= 0, -np.inf, windows[:, :2])[:, None]
     high = np.where(windows[:, 2:] >= frame.photo, np.inf, windows[:, 2:])[:, None]
     least = np.minimum((boxes[None, :, :2] - low).min(2), (high - boxes[None, :, 2:]).min(2))
-    return np.minimum(least, frame.photo.max())
+    plain = np.minimum((boxes[None, :, :2] - windows[:, None, :2]).min(2), (windows[:, None, 2:] - boxes[None, :, 2:]).min(2))
+    return np.where(np.isinf(least), plain, least)
 
 def plan_cover(outlines, context, frame:Frame, rules:Crops, unlike=None)->Plan:
     "The fewest windows; see `plan_photo`."
