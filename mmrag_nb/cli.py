@@ -145,7 +145,7 @@ WHERE = Annotated[Optional[list[str]], typer.Option('--where', help='Only exampl
 @verb
 def ask(
     domain: DOMAIN,
-    photo: Annotated[Optional[Path], typer.Argument(help='A photo to judge. Without one, --text searches the memory.')] = None,
+    photo: Annotated[Optional[Path], typer.Argument(help='A photo to judge, or a folder of photos. Without one, --text searches the memory.')] = None,
     text: Annotated[str, typer.Option('--text', help='A question in words, English or Spanish.')] = '',
     where: WHERE = None,
     k: Annotated[int, typer.Option('-k', help='Examples to find.')] = 5,

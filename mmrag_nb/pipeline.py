@@ -17,7 +17,7 @@ from .domain import Domain, load_domain, parse_domain
 
 # %% auto #0
 __all__ = ['STAGES', 'NEEDS_PHOTOS', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan', 'crop_files',
-           'export', 'verify_index', 'open_retriever', 'ask', 'demo', 'first_test_photo', 'closing']
+           'export', 'verify_index', 'open_retriever', 'ask', 'open_analyzer', 'demo', 'first_test_photo', 'closing']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def open_retriever(job:Job):
 
 def ask(
     job:Job,                       # a finished run
-    photo:Path|None=None,          # picture to judge
+    photo:Path|None=None,          # picture to judge, or a folder of them
     text:str='',                   # question in words
     where:tuple[str, ...]=(),      # filters as on the command line: 'zone=hood_center'
     k:int=5,                       # examples to find
@@ -162,10 +162,26 @@ def ask(
     if photo is None and not text: raise UsageError('Ask about a photo, or give --text to search the memory in words.')
     asked = parse_where(list(where))
     if photo is None: return _found(open_retriever(job).search(text, k, asked), text)
-    from mmrag_nb.analyze import judge
-    finding, hits = judge(open_retriever(job), _picture(Path(photo)), k, asked)
-    answer = {'photo': str(photo), 'question': text, **finding.model_dump(), 'examples': _examples(hits)}
+    photo = Path(photo)
+    if photo.is_dir(): return _ask_folder(job, photo, text)
+    from mmrag_nb.analyze import answer_page
+    answered = open_analyzer(job)(picture := _picture(photo), text, k, asked)
+    page = answer_page(answered, picture, job.out/'asked'/f'{photo.stem}.html')
+    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'examples': _examples(answered.hits), 'page': str(page)}
     return answer | {'text': _spoken(answer)}
+
+def open_analyzer(job:Job):
+    "Who answers: the model that the domain names, or the neighbours' vote."
+    from mmrag_nb.analyze import Analyzer, open_engine
+    return Analyzer(open_retriever(job), open_engine(job.domain.analyzer))
+
+def _ask_folder(job:Job, folder:Path, text:str)->dict:
+    "Ask the same about every photo of a folder; answers that are there already stay."
+    from mmrag_nb.analyze import ask_photos
+    answers = ask_photos(open_analyzer(job), folder, job.out/'asked', text)
+    failed = [a for a in answers if 'error' in a]
+    lines = [f'{a["key"]}: {a["error"] if "error" in a else a["result"]["analysis"]}' for a in answers]
+    return {'asked': len(answers), 'failed': len(failed), 'answers': answers, 'text': '\n'.join(lines)}
 
 def _picture(path:Path):
     "A photo's pixels, or an error that names the file."
@@ -178,8 +194,8 @@ def _spoken(answer:dict)->str:
     "An answer as a person would like to read it."
     place = ', '.join(v.replace('_', ' ') for v in answer['location'].values())
     rows = [answer['analysis'] or answer['reason'], f'place:     {place or "not known"}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
-            f'engine:    {answer["engine"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
-            'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {", ".join(e["kinds"]) or "clean"}  {e["photo_id"]}' for e in answer['examples'])]
+            f'answered:  by {answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
+            'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {", ".join(e["kinds"]) or "clean"}  {e["photo_id"]}' for e in answer['examples']), f'page:      {answer["page"]}']
     return '\n'.join(rows)
 
 def _examples(hits)->list[dict]:
