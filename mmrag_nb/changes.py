@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa, pyarrow.compute as pc
 
+from .codes import help_for
 from .core import MmragError, UsageError, write_array
 from .domain import near
-from .planner import enough_ef, extend_graph, graph_for
+from .planner import enough_ef, extend_graph
 from .store import Contents, append, contents, locked, noted, publish, read_manifest, write_part
 
 # %% auto #0
@@ -87,7 +88,7 @@ def _replaced(folder:Path, m:dict, kept:list[dict], table:pa.Table, vectors:np.n
     files = write_part(Path(folder), s['commit'], table, vectors)
     s['parts'] = [*kept, {'vectors': next(iter(files)), 'fields': list(files)[1], 'rows': len(vectors)}]
     s |= changed
-    used = {s['graph'], s['dead'], *(p[k] for p in s['parts'] for k in ('vectors', 'fields'))}
+    used = {s['help'] and s['help']['file'], s['dead'], *(p[k] for p in s['parts'] for k in ('vectors', 'fields'))}
     return publish(folder, m | {'store': s, 'files': {n: f for n, f in (m['files'] | files).items() if n in used}})
 
 # %% ../nbs/08d_changes.ipynb #20c4d4a2
@@ -152,16 +153,18 @@ def compact(
         c = contents(folder)
         if len(c.fields) == 1 and not len(c.dead): return c.manifest
         vectors, table = np.concatenate(c.vectors), pa.concat_tables([f.table() for f in c.fields])
-        if c.graph is not None and len(c.dead) <= FEW * len(vectors):
-            graph = extend_graph(c.graph, c.vectors[0], vectors[len(c.vectors[0]):], workers)
-            return _rewritten(folder, c.manifest, table, vectors, (graph, enough_ef(graph, vectors)), dead=c.manifest['store']['dead'])
+        if _kind(c) == 'graph' and len(c.dead) <= FEW * len(vectors):
+            graph = extend_graph(c.help, c.vectors[0], vectors[len(c.vectors[0]):], workers)
+            return _rewritten(folder, c.manifest, table, vectors, ('graph', graph, enough_ef(graph, vectors)), dead=c.manifest['store']['dead'])
         alive = np.flatnonzero(living(c))
         if not len(alive): raise UsageError(f'{folder}: every crop is deleted, so there is nothing to compact. Add crops, or build the index again.')
-        return _rewritten(folder, c.manifest, table.take(alive), vectors[alive], graph_for(vectors[alive], c.manifest['settings']['index'], workers))
+        return _rewritten(folder, c.manifest, table.take(alive), vectors[alive], help_for(vectors[alive], c.manifest['settings']['index'], workers))
 
 def _rewritten(folder:Path, m:dict, table:pa.Table, vectors:np.ndarray, built:tuple, dead:str|None=None)->dict:
-    "Publish one part with its graph, if it has one."
-    graph, ef = built
-    name = None if graph is None else f'graph-{m["store"]["commit"] + 1}.npy'
-    if name: m = m | {'files': m['files'] | noted(write_array(graph, Path(folder)/name))}
-    return _replaced(folder, m, [], table, vectors, graph=name, ef=ef, dead=dead)
+    "Publish one part with its graph or codes, if it has any."
+    kind, raw, far = built
+    help = kind and {'kind': kind, 'file': f'{kind}-{m["store"]["commit"] + 1}.npy', 'far': far}
+    if help: m = m | {'files': m['files'] | noted(write_array(raw, Path(folder)/help['file']))}
+    return _replaced(folder, m, [], table, vectors, help=help, dead=dead)
+
+def _kind(c:Contents)->str|None: return c.help is not None and c.manifest['store']['help']['kind'] or None

@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image
 
-from .core import MmragError, UsageError, load
+from .core import MmragError, load
+from .pixels import read_photo
+from .regions import Bad
 
 # %% auto #0
 __all__ = ['Pictures', 'picture_jpeg', 'Hits', 'gallery']
@@ -33,9 +35,8 @@ class Pictures:
         row:dict,            # photo_id, x0, y0, x1, y1
     )->np.ndarray:           # uint8 (h,w,3), upright
         "The picture of a crop."
-        with Image.open(self._path(row['photo_id'])) as im:
-            im = ImageOps.exif_transpose(im).convert('RGB')
-            return np.asarray(im.crop([int(row[c]) for c in ('x0', 'y0', 'x1', 'y1')]))
+        x0, y0, x1, y1 = (int(row[c]) for c in ('x0', 'y0', 'x1', 'y1'))
+        return np.ascontiguousarray(_upright(self._path(row['photo_id']))[y0:y1, x0:x1])
 
     def _path(self, photo:str)->Path:
         path, home = (Path(self.data)/photo).resolve(), Path(self.data).resolve()
@@ -56,6 +57,13 @@ class Pictures:
         return [o for several in found for o in several]
 
 # %% ../nbs/09a_hits.ipynb #9c0b1f27
+def _upright(path:Path)->np.ndarray:
+    "A photo as its EXIF tag says, or why it can't be read."
+    try:
+        with Image.open(path) as im: turn = im.getexif().get(274, 1)
+        return read_photo(path, turn if turn in range(1, 9) else 1)
+    except (Bad, OSError) as e: raise MmragError(f'{path.name}: can\'t be shown: {e}') from e
+
 def _outline(wkb:bytes|None, defect:dict, row:dict)->list[np.ndarray]:
     if wkb is None: return [np.array([[defect[x], defect[y]] for x, y in (('x0', 'y0'), ('x1', 'y0'), ('x1', 'y1'), ('x0', 'y1'))], float)]
     from shapely import from_wkb, get_parts
@@ -85,6 +93,7 @@ class Hits:
     exact: bool = True              # these are the nearest, for certain
     pictures: Pictures | None = None
     asked: str = ''                 # the query in words, for the gallery
+    where: str = ''                 # the filter that all of them pass, in words
 
     @cached_property
     def table(self)->pd.DataFrame: return self.source() if callable(self.source) else self.source
@@ -107,7 +116,7 @@ def gallery(
 )->str:              # HTML
     "Hits as pictures with what they are and why they came."
     cards = ''.join(_card(r, hits.pictures, size) for r in hits.table.to_dict('records'))
-    way = f'{len(hits)} hits' + (f' of {hits.passing:,} that pass' if hits.passing is not None else '') + f' · {hits.way}{"" if hits.exact else " (not certain)"}'
+    way = f'{len(hits)} nearest' + (f' of {hits.passing:,} that pass {hits.where}' if hits.passing is not None else '').rstrip() + f' · {hits.way}{"" if hits.exact else ", certified by the graph"}'
     head = f'<b>{html.escape(hits.asked)}</b> · ' if hits.asked else ''
     return f'<div style="font:13px system-ui,sans-serif">{head}{html.escape(way)}<div style="display:flex;flex-wrap:wrap;gap:10px;margin-top:6px">{cards}</div></div>'
 
@@ -115,13 +124,19 @@ def _card(row:dict, pictures:Pictures|None, size:int)->str:
     kinds = row.get('kinds')
     what = ', '.join(map(str, kinds)) if kinds is not None and len(kinds) else 'clean' if row.get('has_damage') in (False, np.False_) else ''
     where = ' · '.join(str(row[c]) for c in ('zone', 'part', 'severity') if isinstance(row.get(c), str))
-    lines = [f'<b>{row.get("rank", "")}. {html.escape(what)}</b>', html.escape(where), f'{row.get("score", float("nan")):.3f}',
+    lines = [f'<b>{row.get("rank", "")}. {html.escape(what)}</b>', html.escape(where), _why(row),
              f'<span style="color:#777" title="{html.escape(str(row.get("photo_id", "")))}">{html.escape(str(row.get("crop_id", ""))[:16])}</span>']
     return f'<div style="width:{size}px">{_img(row, pictures, size)}<div style="line-height:1.35;overflow-wrap:anywhere">{"<br>".join(x for x in lines if x)}</div></div>'
+
+def _why(row:dict)->str:
+    "How near, in the terms that there are."
+    p = f' · same kind {row["p_same"]:.0%}' if 'p_same' in row else ''
+    moved = f' · was {row["first_rank"]}.' if row.get('first_rank', row.get('rank')) != row.get('rank') else ''
+    return f'cosine {row.get("cosine", float("nan")):.3f}{p}{moved}'
 
 def _img(row:dict, pictures:Pictures|None, size:int)->str:
     "The crop's picture, or a grey box that says why there is none."
     try: data = picture_jpeg(pictures.cut(row), pictures.outlines(row), size) if pictures else None
-    except (OSError, MmragError, ValueError, KeyError): data = None
+    except (MmragError, KeyError): data = None
     if data is None: return f'<div style="height:{size*2//3}px;background:#eee;color:#888;display:grid;place-items:center">no picture</div>'
     return f'<img alt="crop" style="max-width:100%;border-radius:4px" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'

@@ -15,9 +15,10 @@ import pandas as pd
 import pyarrow as pa
 
 from .changes import add, compact, delete, living, rows_of, update
+from .codes import help_for, part_with
 from .core import Made, MmragError, UsageError, load, load_array, manifest, run_stage
 from .domain import Domain
-from .planner import Graph, Nearest, Part, Shadow, graph_for
+from .planner import Nearest, Part, Shadow
 from .store import Contents, contents, locked, seal
 from .where import Fields, Passing, Vocabulary, coded, everything, from_mask, passing
 
@@ -62,9 +63,8 @@ def run_index(
 def _build(out:Path, spec:dict, workers:int)->Made:
     vectors, crops = _rows(out)
     if not len(crops): raise MmragError(f'{out}: not one crop of the train side has a vector, so there is nothing to search. Look at what crops and embed rejected.')
-    graph, ef = graph_for(vectors, spec, workers)
-    arrays = {'vectors': vectors} | ({} if graph is None else {'graph': graph})
-    return Made(tables={'fields': crops}, arrays=arrays, counts={'rows': len(crops), 'dim': vectors.shape[1], 'graph': graph is not None, 'ef': ef})
+    help, raw, far = help_for(vectors, spec, workers)
+    return Made(tables={'fields': crops}, arrays={'vectors': vectors} | ({help: raw} if help else {}), counts={'rows': len(crops), 'dim': vectors.shape[1], 'help': help, 'far': far})
 
 # %% ../nbs/08_indexing.ipynb #81f6a1a3
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Found:
     "The rows nearest to a query, best first."
     rows: np.ndarray     # int64 (≤k,)
     cosines: np.ndarray  # float32 (≤k,)
-    way: str             # exact | graph
+    way: str             # exact | graph | codes
     passing: int         # rows that passed the filter
     exact: bool          # these are the nearest rows, for certain; else as certain as the graph's own recall
     state: State = field(repr=False)
@@ -154,7 +154,7 @@ def _nearest(state:State, q:np.ndarray, k:int, ok:list[Passing])->list[Nearest]:
 def _merged(found:tuple[Nearest, ...], starts:np.ndarray, k:int)->Nearest:
     rows, cosines = np.concatenate([f.rows + s for f, s in zip(found, starts)]), np.concatenate([f.cosines for f in found])
     best = np.argsort(-cosines, kind='stable')[:k]
-    return Nearest(rows[best], cosines[best], 'exact' if all(f.exact for f in found) else 'graph')
+    return Nearest(rows[best], cosines[best], next((f.way for f in found if not f.exact), 'exact'))
 
 # %% ../nbs/08_indexing.ipynb #4d55a547
 def limited(
@@ -203,7 +203,7 @@ class Index:
         self.state, self.encoder, self.folder = state, encoder, folder
 
     def __len__(self)->int: return len(self.state)
-    def __repr__(self)->str: return f'Index of {len(self)} crops × {self.dim}, {"graph" if self.state.parts[0].graph else "flat"}, encoder {self.encoder[:12]}'
+    def __repr__(self)->str: return f'Index of {len(self)} crops × {self.dim}, encoder {self.encoder[:12]}'
     @property
     def dim(self)->int: return self.state.parts[0].vectors.shape[1]
     @property
@@ -277,14 +277,13 @@ def open_index(
     return Index(_state(c, None), c.manifest['settings']['encoder'], Path(uri))
 
 def _built(c:Contents)->Part:
-    "The part that the stage or a compaction wrote; a graph is searched as wide as was found necessary, and no less than the domain says."
-    if c.graph is None: return Part(c.vectors[0])
-    ef = max(c.manifest['store']['ef'], c.manifest['settings']['index']['ef_search'])
-    return Part(c.vectors[0], Graph(c.graph, c.vectors[0]), ef=ef)
+    "The part that the stage or a compaction wrote."
+    h = c.manifest['store']['help'] or {'kind': None, 'far': None}
+    return part_with(c.vectors[0], h['kind'], c.help, h['far'], c.manifest['settings']['index']['ef_search'])
 
 def _state(c:Contents, before:State|None)->State:
     "The state that a folder holds. The built part of the state before is kept when it is the same file: it knows its costs and filters."
-    s, name = c.manifest['settings'], (c.manifest['store']['parts'][0]['vectors'], c.manifest['store']['graph'])
+    s, name = c.manifest['settings'], (c.manifest['store']['parts'][0]['vectors'], c.manifest['store']['help'])
     if before is not None and before.name == name: parts, fields = before.parts[:1], before.fields[:1]
     else: parts, fields = [_built(c)], c.fields[:1]
     if len(c.fields) > 1:
@@ -322,8 +321,8 @@ def verify(
     for p, v in zip(c.manifest['store']['parts'], c.vectors): _unit_rows(f'{folder}/{p["vectors"]}', v)
     ids = pa.concat_arrays([x.cast(pa.string()) for f in c.fields for x in f.column('crop_id').chunks]).filter(pa.array(alive))
     if len(ids.unique()) != len(ids): raise MmragError(f'{folder}: {len(ids) - len(ids.unique())} crop ids are there twice. Build the index again.')
-    if c.graph is not None: Graph(c.graph, c.vectors[0])
-    return {'rows': len(ids), 'deleted': len(c.dead), 'dim': c.vectors[0].shape[1], 'parts': len(c.vectors), 'graph': c.graph is not None,
+    _built(c)   # looks into the graph or the codes
+    return {'rows': len(ids), 'deleted': len(c.dead), 'dim': c.vectors[0].shape[1], 'parts': len(c.vectors), 'help': (c.manifest['store']['help'] or {}).get('kind'),
             'files': len(c.manifest['files']), 'bytes': sum(f['bytes'] for f in c.manifest['files'].values()), 'encoder': c.manifest['settings']['encoder']}
 
 def _unit_rows(name:str, v:np.ndarray, rows:int=65536):

@@ -16,9 +16,9 @@ from .core import MmragError
 from .where import Passing, everything, from_mask
 
 # %% auto #0
-__all__ = ['CROSSOVER', 'LEAST', 'scan', 'scan_all', 'build_graph', 'extend_graph', 'graph_for', 'flat_over', 'read_bounded',
-           'Graph', 'enough_ef', 'Costs', 'calibrate', 'wanted', 'plan', 'Nearest', 'Shadow', 'Part', 'Seen',
-           'certified', 'exactly']
+__all__ = ['LEAST', 'scan', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph', 'flat_over', 'read_bounded', 'Graph',
+           'enough_ef', 'Costs', 'calibrate', 'wanted', 'plan', 'Nearest', 'Shadow', 'Part', 'Seen', 'certified',
+           'exactly']
 
 # %% ../nbs/08b_planner.ipynb #16e25077
 def _faiss():
@@ -69,7 +69,7 @@ def build_graph(
     graph = f.IndexHNSWFlat(vectors.shape[1], m, f.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction = ef_construction
     _with_threads(workers, lambda: graph.add(vectors))
-    return _bytes(graph)
+    return faiss_bytes(graph)
 
 def _with_threads(workers:int, call):
     "Let FAISS use so many threads for a call."
@@ -79,10 +79,11 @@ def _with_threads(workers:int, call):
     try: return call()
     finally: f.omp_set_num_threads(before)
 
-def _bytes(graph)->np.ndarray:
+def faiss_bytes(index)->np.ndarray:
+    "A FAISS index as the bytes of its file, without vectors that lie elsewhere."
     f = _faiss()
     w = f.VectorIOWriter()
-    f.write_index(graph, w, f.IO_FLAG_SKIP_STORAGE)
+    f.write_index(index, w, f.IO_FLAG_SKIP_STORAGE)
     return f.vector_to_array(w.data)
 
 # %% ../nbs/08b_planner.ipynb #7f208950
@@ -99,19 +100,7 @@ def extend_graph(
     flat.add(old)
     graph.storage, graph.own_fields = flat, False
     _with_threads(workers, lambda: graph.add(new))
-    return _bytes(graph)
-
-CROSSOVER = 10_000   # rows below which an exact search takes about a millisecond or less: benchmarks/search.py
-
-def graph_for(
-    vectors:np.ndarray,  # float32 (n,d)
-    spec:dict,           # kind, m, ef_construction of the domain's `index`
-    workers:int=0,       # threads
-)->tuple:               # uint8 graph and the ef it needs; (None, None) when these vectors are searched exactly
-    "Build the graph that a kind of index wants: auto wants one when there are many rows."
-    if spec['kind'] == 'flat' or spec['kind'] == 'auto' and len(vectors) < CROSSOVER: return None, None
-    raw = build_graph(vectors, spec['m'], spec['ef_construction'], workers)
-    return raw, enough_ef(raw, vectors)
+    return faiss_bytes(graph)
 
 # %% ../nbs/08b_planner.ipynb #86936c62
 def flat_over(vectors:np.ndarray):
@@ -255,7 +244,7 @@ class Nearest:
     "Rows nearest to one query, best first."
     rows: np.ndarray     # int64 (≤k,)
     cosines: np.ndarray  # float32 (≤k,)
-    way: str             # exact | graph
+    way: str             # exact | graph | codes
     @property
     def exact(self)->bool: return self.way == 'exact'
 

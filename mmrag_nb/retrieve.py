@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from .taxonomy import Taxonomy
 from .where import coded
 
 # %% auto #0
-__all__ = ['query_vector', 'Retriever', 'kinds_in', 'hits_of', 'found_in_photo']
+__all__ = ['query_vector', 'Retriever', 'kinds_in', 'in_words', 'hits_of', 'found_in_photo']
 
 # %% ../nbs/09_retrieval.ipynb #b2fd8399
 def query_vector(
@@ -69,13 +70,15 @@ class Retriever:
         limits:Limits=None,      # own photo left out, hits a photo
     )->Hits:
         "The k crops nearest to a query among those that pass."
-        return self.hits(self.found(query, k, where, limits), query)
+        return self.hits(self.found(query, k, where, limits), query, where)
 
     def found(self, query, k:int=5, where:dict|None=None, limits:Limits=None)->Found:
         "The same as rows of the index: to choose among them, or merge them, before they become hits."
         return self.index.search(query_vector(self.encoder, query), k, self.canonical(where), limits)
 
-    def hits(self, found:Found, query='')->Hits: return hits_of(found, self.pictures, _said(query))
+    def hits(self, found:Found, query='', where:dict|None=None)->Hits:
+        "Rows of the index as hits that can show themselves."
+        return replace(hits_of(found, self.pictures, _said(query)), where=in_words(self.canonical(where)))
     def canonical(self, where:dict|None)->dict|None: return _canonical(self, where)
     def search_many(self, queries:list, k:int=5, where:dict|None=None)->list[Hits]: return _search_many(self, queries, k, where)
     def search_photo(self, photo:np.ndarray, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
@@ -93,6 +96,15 @@ def _canonical(r:Retriever, where:dict|None)->dict|None:
         if len(r._wheres) > 256: r._wheres.clear()
         r._wheres[key] = normalize_where(r.taxonomy, where)
     return r._wheres[key]
+
+def in_words(where:dict|None)->str:
+    "A filter, to be read."
+    def one(word, value):
+        if word == 'not': return f'not ({in_words(value)})'
+        if word in ('and', 'or'): return f' {word} '.join(f'({in_words(w)})' for w in value)
+        if isinstance(value, dict): return f'{value.get("min", "")} ≤ {word} ≤ {value.get("max", "")}'.removeprefix(' ≤ ').removesuffix(' ≤ ')
+        return f'{word} = {" or ".join(map(str, value)) if isinstance(value, list) else value}'
+    return ' and '.join(one(w, v) for w, v in (where or {}).items())
 
 def _said(query)->str: return query if isinstance(query, str) else query[1] if isinstance(query, tuple) else ''
 
@@ -131,7 +143,7 @@ def _search_photo(r:Retriever, photo:np.ndarray, k:int, where:dict|None, how:Way
     "Ask with every window of a photo, and merge what they find."
     boxes, found = found_in_photo(r, photo, k, where)
     m, one = merge(found, how, k), found[0]
-    fused = Found(m.rows, m.cosines, 'graph' if any(f.way == 'graph' for f in found) else 'exact', one.passing, all(f.exact for f in found), one.state)
+    fused = Found(m.rows, m.cosines, next((f.way for f in found if not f.exact), 'exact'), one.passing, all(f.exact for f in found), one.state)
     return hits_of(fused, r.pictures, f'{len(boxes)} windows', lambda t: {'score': m.scores, 'window': [tuple(map(int, boxes[i])) for i in m.window], 'found_by': m.found_by})
 
 def found_in_photo(

@@ -47,15 +47,20 @@ MEND = 'Delete the folder and build the index again.'
 
 # %% ../nbs/08c_store.ipynb #557ee574
 def seal(
-    folder:Path, # where `run_stage` left vectors.npy, fields.parquet and perhaps graph.npy
+    folder:Path, # where `run_stage` left vectors.npy, fields.parquet and perhaps graph.npy or codes.npy
 )->dict:         # the sealed manifest
     "Make a store of what a stage wrote. A store that is one already is left alone."
     folder = Path(folder)
     m = json.loads((folder/'manifest.json').read_text(encoding='utf-8'))
     if 'sum' in m: return read_manifest(folder)
     part = {'vectors': 'vectors.npy', 'fields': 'fields.parquet', 'rows': int(m['counts']['rows'])}
-    m['store'] = {'format': FORMAT, 'commit': 1, 'parts': [part], 'graph': 'graph.npy' if 'graph.npy' in m['files'] else None, 'ef': m['counts'].get('ef'), 'dead': None}
+    m['store'] = {'format': FORMAT, 'commit': 1, 'parts': [part], 'help': _help(m), 'dead': None}
     return publish(folder, m)
+
+def _help(m:dict)->dict|None:
+    "What FAISS has over the built rows: kind, file, and how far it must be searched."
+    kind = next((k for k in ('graph', 'codes') if f'{k}.npy' in m['files']), None)
+    return kind and {'kind': kind, 'file': f'{kind}.npy', 'far': m['counts']['far']}
 
 def publish(folder:Path, m:dict)->dict:
     "Put a manifest in force: from here on it is what readers find, whatever happens. Then remove files that no longer count."
@@ -72,7 +77,7 @@ def _sync(folder:Path):
     finally: os.close(fd)
 
 # %% ../nbs/08c_store.ipynb #691e2a7f
-_OURS = re.compile(r'(vectors|fields|graph|dead)(-\d+)?\.(npy|parquet)|\..*\.part')
+_OURS = re.compile(r'(vectors|fields|graph|codes|dead)(-\d+)?\.(npy|parquet)|\..*\.part')
 
 def sweep(folder:Path, m:dict):
     "Remove our own files that a manifest doesn't list: replaced ones, and what a killed writer left. Only for who holds the lock."
@@ -100,7 +105,7 @@ class Contents:
     manifest: dict
     vectors: list[np.ndarray]   # float32 (rows,d) of each part, mapped
     fields: list[Fields]        # of each part
-    graph: np.ndarray | None    # uint8, FAISS's file over the first part
+    help: np.ndarray | None     # uint8, FAISS's file over the first part
     dead: np.ndarray            # int64, numbers of the rows that are gone, counted through all parts
 
 def contents(
@@ -125,7 +130,7 @@ def _opened(folder:Path, m:dict, check:bool)->Contents:
     for p, v, f in zip(s['parts'], vectors, fields):
         if not (v.ndim == 2 and v.dtype == np.float32 and len(v) == f.n == p['rows']): raise MmragError(f'{folder}: {p["vectors"]} holds {v.dtype} {v.shape}, {p["fields"]} {f.n} rows, expected {p["rows"]} of each. {MEND}')
     dead = mapped(folder/s['dead']).copy() if s['dead'] else np.empty(0, np.int64)
-    return Contents(m, vectors, fields, mapped(folder/s['graph']) if s['graph'] else None, dead)
+    return Contents(m, vectors, fields, mapped(folder/s['help']['file']) if s['help'] else None, dead)
 
 def mapped(path:Path)->np.ndarray:
     "An array that stays in its file and is read as it is used."
