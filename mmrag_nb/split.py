@@ -113,25 +113,25 @@ def _lot(name:str, seed:int)->float:
     "A number in [0, 1) that depends on name and seed alone."
     return int.from_bytes(hashlib.sha256(f'{seed}:{name}'.encode()).digest()[:6], 'big')/2**48
 
-def _solve(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray)->np.ndarray:
-    "How many of each sort of group to choose. The search is bounded by nodes, never by a clock: a clock makes another split on a busy machine."
-    low, high = limits
-    both = LinearConstraint(csr_matrix(counts[:, :1] > 0).T, 1, most.sum() - 1)   # neither side may be empty
-    found = milp(cost, integrality=np.ones(len(cost)), bounds=Bounds(0, most), constraints=[both, LinearConstraint(csr_matrix(counts).T, low, high)],
-                 options={'mip_rel_gap': .5, 'node_limit': 100})
-    return np.round(found.x) if found.x is not None else _nearest(counts, most, limits, cost)
+def _program(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray, room:np.ndarray=None)->np.ndarray|None:
+    "How many of each sort of group to choose; with `room`, limits may be passed by so many photos, at a price. None: nothing found."
+    n, k = len(counts), 0 if room is None else 2*len(room)
+    rows = csr_matrix(np.hstack([counts.T, *([] if room is None else [np.eye(len(room)), -np.eye(len(room))])]))
+    both = csr_matrix(np.r_[np.ones(n), np.zeros(k)][None])                            # neither side may be empty
+    scale = cost @ most + 1 if k else 1                                                 # all preferences together weigh less than one photo too many
+    found = milp(np.r_[cost/scale, np.ones(k)], integrality=np.r_[np.ones(n), np.zeros(k)], bounds=Bounds(0, np.r_[most, *([room]*2 if k else [])]),
+                 constraints=[LinearConstraint(both, 1, most.sum() - 1), LinearConstraint(rows, *limits)], options={'mip_rel_gap': .1 if k else .5, 'node_limit': 200 if k else 100})
+    return None if found.x is None else np.round(found.x[:n])
 
 # %% ../nbs/03_dataset_split.ipynb #a33e0871
-def _nearest(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray)->np.ndarray:
-    "As `_solve`, where the limits can't all be kept."
-    (n, m), (low, high) = counts.shape, limits
-    slack = csr_matrix(np.hstack([counts.T, np.eye(m), -np.eye(m)]))
-    price = np.ones(m); price[0] = 10*m if counts[:, 0].max() == 1 else 1   # single photos can always be counted exactly
-    both = csr_matrix(np.r_[counts[:, 0] > 0, np.zeros(2*m)][None])
-    found = milp(np.r_[cost/max(cost @ most, 1), price, price], integrality=np.r_[np.ones(n), np.zeros(2*m)], bounds=Bounds(0, np.r_[most, np.full(2*m, np.inf)]),
-                 constraints=[LinearConstraint(both, 1, most.sum() - 1), LinearConstraint(slack, low, high)], options={'mip_rel_gap': .1, 'node_limit': 200})
-    if found.x is None: raise MmragError(f'split: {most.sum():.0f} groups could not be split ({found.message}). Fewer names in split.balance make it easier.')
-    return np.round(found.x[:n])
+def _solve(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray)->np.ndarray:
+    "How many of each sort of group to choose."
+    found, width, wide = _program(counts, most, limits, cost), 1, np.ones(counts.shape[1])
+    if found is not None: return found
+    wide[0] = counts[:, 0].max() > 1                                                   # single photos can be counted exactly, whatever their labels
+    while (found := _program(counts, most, limits + np.outer([-1, 1], width*wide), cost)) is None: width *= 2
+    better = _program(counts, most, limits, cost, width*wide)
+    return found if better is None else better
 
 # %% ../nbs/03_dataset_split.ipynb #678ee1e2
 def choose_groups(
