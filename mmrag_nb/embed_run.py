@@ -121,7 +121,8 @@ class Chunk:
 def save_chunk(path:Path, chunk:Chunk)->Path:
     "Write a chunk whole, its sha256 in front."
     body = io.BytesIO()
-    np.savez(body, keys=chunk.keys, vectors=chunk.vectors, rejected=np.array(json.dumps([asdict(r) for r in chunk.rejected])))
+    rejected = np.array(json.dumps([asdict(r) for r in chunk.rejected]))
+    np.savez(body, allow_pickle=False, keys=np.asarray(chunk.keys, dtype='U32'), vectors=chunk.vectors, rejected=rejected)
     return write_whole(path, lambda p: p.write_bytes(hashlib.sha256(body.getvalue()).digest() + body.getvalue()))
 
 def load_chunk(path:Path)->Chunk|None:
