@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from mmrag_nb import split
+from mmrag_nb import balance, split
 from mmrag_nb.core import Made, run_stage, versions
 from mmrag_nb.domain import parse_domain
 
@@ -32,11 +32,11 @@ def corrected(labels: pd.DataFrame, photos: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(t, columns=labels.columns)
 
 def by_lot(groups, labels, share):
-    lots = groups.map({g: split._lot(g, 0) for g in groups.unique()})
+    lots = groups.map({g: balance._lot(g, 0) for g in groups.unique()})
     return (lots.rank(method='max') <= share*len(groups)).to_numpy()
 
 def without(groups, labels, share):
-    with patch.object(split, '_lot', lambda name, seed: 0.): return split.choose_groups(groups, labels, share)
+    with patch.object(balance, '_lot', lambda name, seed: 0.): return balance.choose_groups(groups, labels, share)
 
 def stage(groups, labels) -> float:
     "CPU seconds of the whole stage, from the photos' tables to the certificate; without the look at photos."
@@ -60,7 +60,7 @@ def main():
     print(versions(), 'seeds 0 to', a.tables - 1)
     for seed in range(a.tables):
         groups, labels = tables(a.photos, a.shoots, seed)
-        for name, choose in (('groups by lot', by_lot), ('program, no preferences', without), ('program (ours)', split.choose_groups)):
+        for name, choose in (('groups by lot', by_lot), ('program, no preferences', without), ('program (ours)', balance.choose_groups)):
             t = time.process_time(); chosen = choose(groups, labels, a.share); t = time.process_time() - t
             again = choose(groups, corrected(labels, a.corrections, seed), a.share)
             off = labels[chosen].sum() - a.share*labels.sum()

@@ -58,7 +58,7 @@ def density_counts(
     return t.rename_axis('regions a photo').reset_index().astype({'regions a photo': str})
 
 # %% ../nbs/03c_check.ipynb #7a5f1ec3
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     "What a data folder holds, and what is wrong with it."
     title: str
@@ -78,7 +78,7 @@ class Check:
         return self.photos.photo_id[self.photos.has_damage.eq(True).fillna(False) & self.photos.n_regions.eq(0)].tolist()
 
     def to_dict(self)->dict: return to_dict(self)
-    def _repr_html_(self)->str: return f'<pre>{summary(self)}</pre>'
+    def __repr__(self)->str: return summary(self)
 
 # %% ../nbs/03c_check.ipynb #2950487c
 def to_dict(check:Check)->dict:

@@ -5,23 +5,23 @@
 # %% ../nbs/03_dataset_split.ipynb #fe987597
 from __future__ import annotations
 
-import hashlib, json, re
+import json, re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .balance import choose_groups, make_folds, photo_labels, pick_photos
 from .core import Made, MmragError, UsageError, load, plain, run_stage
 from .domain import Domain, Group, Split
 from .duplicates import run_duplicates
 
 # %% auto #0
-__all__ = ['photo_links', 'group_photos', 'photo_labels', 'choose_groups', 'pick_photos', 'make_folds', 'split_photos',
-           'check_leaks', 'label_balance', 'make_certificate', 'plot_balance', 'run_split', 'verify_split']
+__all__ = ['photo_links', 'group_photos', 'split_photos', 'check_leaks', 'label_balance', 'make_certificate', 'plot_balance',
+           'run_split', 'verify_split']
 
 # %% ../nbs/03_dataset_split.ipynb #cfa27af5
 def _neighbours(ids:Iterable, keys:Iterable, why:str)->pd.DataFrame:
@@ -65,127 +65,6 @@ def group_photos(
     a, b = ids.get_indexer(links.a), ids.get_indexer(links.b)
     _, part = connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(len(ids),)*2), directed=False)
     return pd.Series(ids, index=ids, name='group').groupby(part).transform('min')
-
-# %% ../nbs/03_dataset_split.ipynb #31a0e6a2
-def _one_hot(values:pd.Series, name:str)->pd.DataFrame:
-    return pd.get_dummies(values.astype(object).fillna('none').astype(str)).add_prefix(f'{name}=')
-
-def _shown(photos:pd.DataFrame, regions:pd.DataFrame, column:str)->pd.DataFrame:
-    "Which values of a column of the regions each photo shows."
-    seen = pd.crosstab(regions.photo_id, regions[column]).gt(0).reindex(photos.photo_id, fill_value=False)
-    return seen.reset_index(drop=True).rename(columns=lambda c: f'{column}={c}')
-
-def _density(n_regions:pd.Series)->pd.DataFrame:
-    "Terciles of regions a photo, among photos that have any."
-    n = n_regions[n_regions > 0]
-    edges = n.quantile([1/3, 2/3]).to_numpy()
-    name = pd.Series(np.array(['low', 'medium', 'high'])[np.searchsorted(edges, n)], index=n.index)
-    return _one_hot(name, 'density').reindex(n_regions.index, fill_value=False)
-
-# %% ../nbs/03_dataset_split.ipynb #46e596e9
-def photo_labels(
-    photos:pd.DataFrame,    # photo_id, has_damage, n_regions and the domain's fields
-    regions:pd.DataFrame,   # photo_id, kind, severity
-    balance:Iterable[str],  # kinds, severity, has_damage, density, or a column of the photos
-)->pd.DataFrame:            # bool (photos, labels), columns such as kind=dent, zone=rear_bumper
-    "Which labels each photo carries."
-    photos, parts = photos.reset_index(drop=True), []
-    for name in balance:
-        if name in ('kinds', 'kind'): parts.append(_shown(photos, regions, 'kind'))
-        elif name == 'severity': parts.append(_shown(photos, regions, 'severity'))
-        elif name == 'density': parts.append(_density(photos.n_regions))
-        elif name in photos: parts.append(_one_hot(photos[name], name))
-        else: raise UsageError(f'split.balance: "{name}" is no column of the photos. Known: kinds, severity, density, {", ".join(photos)}.')
-    return pd.concat(parts, axis=1).astype(bool).set_axis(photos.photo_id) if parts else pd.DataFrame(index=photos.photo_id)
-
-# %% ../nbs/03_dataset_split.ipynb #07cdab2b
-def _limits(
-    totals:np.ndarray, # (labels,) photos with each label
-    share:float,       # of them to choose
-)->np.ndarray:         # (2, labels) fewest and most to choose
-    "How many photos with each label may be chosen."
-    exact = share*totals
-    pinned = np.clip(np.round(exact), np.minimum(1, totals - 1), np.maximum(totals - 1, 0))
-    return np.where(exact < 2, pinned, [np.floor(exact + 1e-9), np.ceil(exact - 1e-9)])
-
-# %% ../nbs/03_dataset_split.ipynb #50b8cf4d
-def _lot(name:str, seed:int)->float:
-    "A number in [0, 1) that depends on name and seed alone."
-    return int.from_bytes(hashlib.sha256(f'{seed}:{name}'.encode()).digest()[:6], 'big')/2**48
-
-def _program(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray, room:np.ndarray=None)->np.ndarray|None:
-    "How many of each sort of group to choose; with `room`, limits may be passed by so many photos, at a price. None: nothing found."
-    n, k = len(counts), 0 if room is None else 2*len(room)
-    rows = csr_matrix(np.hstack([counts.T, *([] if room is None else [np.eye(len(room)), -np.eye(len(room))])]))
-    both = csr_matrix(np.r_[np.ones(n), np.zeros(k)][None])                            # neither side may be empty
-    scale = cost @ most + 1 if k else 1                                                 # all preferences together weigh less than one photo too many
-    found = milp(np.r_[cost/scale, np.ones(k)], integrality=np.r_[np.ones(n), np.zeros(k)], bounds=Bounds(0, np.r_[most, *([room]*2 if k else [])]),
-                 constraints=[LinearConstraint(both, 1, most.sum() - 1), LinearConstraint(rows, *limits)], options={'mip_rel_gap': .1 if k else .5, 'node_limit': 200 if k else 100})
-    return None if found.x is None else np.round(found.x[:n])
-
-# %% ../nbs/03_dataset_split.ipynb #a33e0871
-def _solve(counts:np.ndarray, most:np.ndarray, limits:np.ndarray, cost:np.ndarray)->np.ndarray:
-    "How many of each sort of group to choose."
-    found, width, wide = _program(counts, most, limits, cost), 1, np.ones(counts.shape[1])
-    if found is not None: return found
-    wide[0] = counts[:, 0].max() > 1                                                   # single photos can be counted exactly, whatever their labels
-    while (found := _program(counts, most, limits + np.outer([-1, 1], width*wide), cost)) is None: width *= 2
-    better = _program(counts, most, limits, cost, width*wide)
-    return found if better is None else better
-
-# %% ../nbs/03_dataset_split.ipynb #678ee1e2
-def choose_groups(
-    groups:pd.Series,     # group by photo id
-    labels:pd.DataFrame,  # bool (photos, labels), same photos
-    share:float,          # share of the photos to choose
-    seed:int=0,           # other seeds prefer other groups
-)->np.ndarray:            # bool (photos,): chosen
-    "Choose whole groups so that every label gets its share."
-    names, part = np.unique(groups.to_numpy(str), return_inverse=True)
-    if len(names) < 2: raise MmragError(f'split: all {len(groups)} photos are one group ("{names[0]}"), so nothing can be asked that is not in the memory. See links.parquet for why, and split.group in the domain file.')
-    each = np.zeros((len(names), 1 + labels.shape[1]))
-    np.add.at(each, part, np.column_stack([np.ones(len(groups)), labels.to_numpy(float)]))
-    lots = np.array([_lot(n, seed) for n in names])
-    sorts, sort = np.unique(each, axis=0, return_inverse=True)
-    most, cost = np.bincount(sort), np.bincount(sort, lots*each[:, 0])/np.bincount(sort)
-    wanted = _solve(sorts, most, _limits(each.sum(0), share), cost)
-    rank = pd.Series(lots).groupby(sort).rank(method='first').to_numpy()
-    return (rank <= wanted[sort])[part]
-
-# %% ../nbs/03_dataset_split.ipynb #05b1d98e
-def _draw(labels:pd.DataFrame, among:np.ndarray, n:int, seed:int)->np.ndarray:
-    "`n` of the photos `among` which to choose, in the proportions of all of them; bool (photos,)."
-    kept = among.copy()
-    single = labels.index[among].to_series()
-    if n < among.sum(): kept[among] = choose_groups(single, labels[among], n/among.sum(), seed)
-    return kept
-
-def pick_photos(
-    photos:pd.DataFrame,  # has_damage
-    labels:pd.DataFrame,  # bool (photos, labels)
-    split:Split,          # limit, balanced, seed
-)->np.ndarray:            # bool (photos,): kept
-    "Which photos take part."
-    if not split.balanced: return _draw(labels, np.ones(len(photos), bool), split.limit or len(photos), split.seed)
-    sides = [photos.has_damage.eq(v).fillna(False).to_numpy(bool) for v in (True, False)]
-    n = min(*(s.sum() for s in sides), (split.limit or 2*len(photos))//2)
-    if n == 0: raise UsageError(f'split.balanced: needs damaged and clean photos; there are {sides[0].sum()} damaged and {sides[1].sum()} clean.')
-    return _draw(labels, sides[0], n, split.seed) | _draw(labels, sides[1], n, split.seed)
-
-# %% ../nbs/03_dataset_split.ipynb #d1eb8984
-def make_folds(
-    groups:pd.Series,     # group by photo id
-    labels:pd.DataFrame,  # bool (photos, labels), same photos
-    folds:int,            # how many; 0 and 1: none
-    seed:int=0,
-)->np.ndarray:            # int8 (photos,): fold, -1 without folds
-    "Cut the photos into folds of whole groups that are balanced like the split."
-    fold = np.full(len(groups), -1, np.int8)
-    for i in range(folds if folds > 1 else 0):
-        left = fold < 0
-        if groups[left].nunique() < folds - i: raise MmragError(f'split.folds: {folds} folds need more groups than the {groups.nunique()} there are.')
-        fold[left] = i if i == folds - 1 else np.where(choose_groups(groups[left], labels[left], 1/(folds - i), seed), i, -1)
-    return fold
 
 # %% ../nbs/03_dataset_split.ipynb #7481f4a2
 def split_photos(
