@@ -61,7 +61,7 @@ def skipped(nb: Path, flags: list[str]) -> dict[str, int]:
 
 def run(nb: Path, flags: list[str], limit: int) -> tuple[bool, float, str]:
     "Run one notebook in its own process."
-    env, t0 = {**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg', 'PYTHONPATH': str(ROOT), 'HF_HUB_OFFLINE': '1', 'TOKENIZERS_PARALLELISM': 'false'}, time.time()
+    env, t0 = {**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg', 'PYTHONPATH': str(ROOT), 'TOKENIZERS_PARALLELISM': 'false'}, time.time()
     try: p = subprocess.run([sys.executable, '-c', RUN, nb, ' '.join(flags)], cwd=ROOT/'nbs', env=env, capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired: return False, limit, f'took longer than {limit} s'
     return p.returncode == 0, time.time() - t0, p.stdout[-2000:] + p.stderr[-4000:]
