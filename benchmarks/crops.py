@@ -9,6 +9,7 @@ CPU times are process times, so that other work on the machine shows less; wall 
 from __future__ import annotations
 
 import argparse, importlib.metadata, json, math, os, platform, resource, subprocess, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,10 @@ def decode_alone(data, paths):
     for p in paths: n += simplejpeg.decode_jpeg((data/p).read_bytes(), 'RGB', buffer=buffer).shape[0]
     return n
 
+def decode_in_two(data, paths):
+    "The same in two threads: what the machine has to give just now."
+    with ThreadPoolExecutor(2) as pool: return sum(pool.map(lambda half: decode_alone(data, half), (paths[::2], paths[1::2])))
+
 def whole_stage(data, out, workers):
     "Plan all photos and cut all crops, no files."
     run_crops(load_domain('vehicles'), out, workers)
@@ -187,7 +192,7 @@ def measure(what: str, home: Path):
     "In a process of its own: seconds and peak memory of one pass after a first one to warm up."
     data, out = home/'data', home/'out'
     paths = load(out/'photos', 'photos').photo_id.tolist()
-    run = {'decode': lambda: decode_alone(data, paths), 'stage': lambda: whole_stage(data, out, 0), 'stage, 2 workers': lambda: whole_stage(data, out, 2)}[what]
+    run = {'decode': lambda: decode_alone(data, paths), 'decode, 2 threads': lambda: decode_in_two(data, paths), 'stage': lambda: whole_stage(data, out, 0), 'stage, 2 workers': lambda: whole_stage(data, out, 2)}[what]
     best = []
     for _ in range(4):
         (out/'crops/manifest.json').unlink(missing_ok=True)
@@ -202,7 +207,7 @@ def run_stage_beside(a):
         home = Path(d) if a.home is None else a.home
         if not (home/'out/split/manifest.json').exists(): prepared(home, a.photos, a.seed)
         rows = []
-        for what in ('decode', 'stage', 'stage, 2 workers'):
+        for what in ('decode', 'decode, 2 threads', 'stage', 'stage, 2 workers'):
             done = subprocess.run([sys.executable, __file__, 'measure', what, str(home)], capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
         t = pd.DataFrame(rows).set_index('what')
@@ -210,7 +215,7 @@ def run_stage_beside(a):
         print(f'\n{t.photos.iloc[0]} photos of {np.mean(sizes)/1e6:.1f} MB, {t.n["stage"]} crops; load {os.getloadavg()[0]:.1f}')
         t['CPU ms a photo'], t['wall ms a photo'] = 1e3*t.cpu/t.photos, 1e3*t.wall/t.photos
         print(t[['CPU ms a photo', 'wall ms a photo', 'peak MB']].round(1).to_string())
-        print(f'stage / decode: {t.cpu["stage"]/t.cpu["decode"]:.2f} CPU, {t.wall["stage"]/t.wall["decode"]:.2f} wall; two workers: {t.wall["stage"]/t.wall["stage, 2 workers"]:.2f} x one')
+        print(f'stage / decode: {t.cpu["stage"]/t.cpu["decode"]:.2f} CPU, {t.wall["stage"]/t.wall["decode"]:.2f} wall; two workers: {t.wall["stage"]/t.wall["stage, 2 workers"]:.2f} x one (decoding alone, two threads: {t.wall["decode"]/t.wall["decode, 2 threads"]:.2f} x one)')
 
 
 def main():
