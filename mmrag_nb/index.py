@@ -42,7 +42,7 @@ def vocabulary_of(
 )->dict:           # filters and values by column
     "The words of a domain that an index must know."
     values = {c: [v.name for v in f.values.values()] for c, f in domain.fields.items()}
-    values |= {'severity': list(domain.severities), 'area': list(domain.areas), 'part': list(domain.parts)}
+    values |= {'has_damage': [True, False], 'severity': list(domain.severities), 'area': list(domain.areas), 'part': list(domain.parts)}
     values |= {} if domain.kinds == 'from_labels' else {'kinds': list(domain.kinds)}
     return {'filters': {'source': 'photo_id', **domain.filters}, 'values': {k: v for k, v in values.items() if v}}
 
