@@ -26,8 +26,8 @@ from .reference import reference_rows
 from .report import BLIND, asked_row, blind_level, examples, figure_rows, headline, kind_rows, part_tables, render
 
 # %% auto #0
-__all__ = ['OURS', 'LOTS', 'PARTS', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'check_gates', 'page_of',
-           'with_about', 'run_evaluate', 'material', 'verified', 'checked', 'arms']
+__all__ = ['OURS', 'LOTS', 'PARTS', 'GATES', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'read_gates',
+           'check_gates', 'page_of', 'with_about', 'run_evaluate', 'material', 'verified', 'checked', 'arms']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -114,23 +114,37 @@ def _first_right(ev:Evaluation)->pd.Series:
     return pd.Series(np.where(right.any(axis=1), right.argmax(axis=1) + 1, -1)).astype('Int32').replace(-1, pd.NA)
 
 # %% ../nbs/11_evaluation.ipynb #0bf663b1
+GATES = (*(f'{a}_{m}' for a in ('macro', 'micro') for m in MEASURES), 'macro_vote_f1', 'micro_vote_accuracy', 'micro_auroc', 'micro_ece')
+
+def read_gates(
+    gates:list[str],   # such as 'macro_recall@1=.5'
+)->dict[str, float]:   # figure → the least it must be (for micro_ece: the most)
+    "Read gates as they are written on a command line."
+    return dict(_gate(g) for g in gates)
+
+def _gate(gate:str)->tuple[str, float]:
+    name, _, level = gate.partition('=')
+    if name.strip() not in GATES: raise UsageError(f'gate "{gate}": "{name.strip()}" is no figure. Figures: {", ".join(GATES)}{near(name.strip(), GATES)}')
+    try: bound = float(level)
+    except ValueError: bound = np.nan
+    if not 0 <= bound <= 1: raise UsageError(f'gate "{gate}": expected a number from 0 to 1 after "=", such as macro_recall@1=.5')
+    return name.strip(), bound
+
+# %% ../nbs/11_evaluation.ipynb #f8c29eb1
 def check_gates(
     metrics:pd.DataFrame, # by, system, average, measure, value
     gates:list[str],      # such as 'macro_recall@1=.5'
-)->dict[str, float]:      # gate → the value measured
+)->dict[str, float]:      # figure → the value measured
     "Raise unless every figure is at least as good as its gate."
-    mine = metrics[(metrics.system == OURS) & (metrics.by == 'all')]
+    mine, wanted = metrics[(metrics.system == OURS) & (metrics.by == 'all')], read_gates(gates)
     have = {f'{a}_{m}': float(v) for a, m, v in zip(mine.average, mine.measure, mine.value)}
-    wanted = dict(_gate(g, have) for g in gates)
-    missed = [f'{n} is {have[n]:.3f}, wanted {"at most" if n.endswith("_ece") else "at least"} {w:g}' for n, w in wanted.items() if (have[n] > w if n.endswith('_ece') else have[n] < w)]
+    lost = [n for n in wanted if n not in have]
+    if lost: raise MmragError(f'{lost[0]} was not measured here{": it needs both damaged and clean crops among the questions" if lost[0] == "micro_auroc" else ""}.')
+    missed = [_missed(n, have[n], w) for n, w in wanted.items() if not (have[n] <= w if n.endswith('_ece') else have[n] >= w)]   # a NaN passes no gate
     if missed: raise MmragError(f'Not good enough: {"; ".join(missed)}.')
     return {n: have[n] for n in wanted}
 
-def _gate(gate:str, have:dict)->tuple[str, float]:
-    name, _, level = gate.partition('=')
-    if name not in have: raise UsageError(f'"{name}" is no figure. Figures: {", ".join(have)}{near(name, have)}')
-    try: return name, float(level)
-    except ValueError: raise UsageError(f'{gate}: expected a number after "=", such as macro_recall@1=.5') from None
+def _missed(name:str, value:float, bound:float)->str: return f'{name} is {value:.3f}, wanted {"at most" if name.endswith("_ece") else "at least"} {bound:g}'
 
 # %% ../nbs/11_evaluation.ipynb #3f54683e
 def page_of(
@@ -192,6 +206,7 @@ def run_evaluate(
 )->Path:               # out/evaluate
     "Evaluate a run and write its report."
     out = Path(out)
+    if against: _compared(Path(against), out)
     asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers)}
     index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
     inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values())]
@@ -200,6 +215,11 @@ def run_evaluate(
     return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, asked, against))
 
 # %% ../nbs/11_evaluation.ipynb #b8191ae6
+def _compared(against:Path, out:Path):
+    "Another run is needed to compare with, and one that was evaluated."
+    if against.resolve() == out.resolve(): raise UsageError(f'--against {against}: is this very run. Name the folder of another one.')
+    if not (against/'evaluate'/'manifest.json').exists(): raise UsageError(f'--against {against}: holds no evaluation. Name the --out folder of another run, after `mmrag evaluate`.')
+
 def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None)->Made:
     certificate = verified(domain, out)
     rows, vectors, others, left = material(out, asked, {'size_class': list(domain.sizes), 'severity': list(domain.severities)})

@@ -5,21 +5,21 @@
 # %% ../nbs/11j_presets.ipynb #029d0008
 from __future__ import annotations
 
-import shutil
+import json, shutil
 from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
 
 from .against import common, compare
-from .core import UsageError, load, manifest, write_json, write_table, write_text
+from .core import MmragError, UsageError, load, manifest, write_json, write_table, write_text
 from .domain import Domain, near
 from .evaluate import OURS, run_evaluate
 from .report import render_page
 
 # %% auto #0
-__all__ = ['PRESETS', 'NAMES', 'SHARED', 'COLUMNS', 'lay_over', 'preset', 'parse_map', 'run_presets', 'run_line', 'side_by_side',
-           'paired', 'write_comparison']
+__all__ = ['PRESETS', 'NAMES', 'SHARED', 'COLUMNS', 'lay_over', 'preset', 'preset_domains', 'parse_map', 'run_presets',
+           'run_line', 'side_by_side', 'paired', 'write_comparison', 'comparison_text']
 
 # %% ../nbs/11j_presets.ipynb #ba6ad04b
 _HYBRID = {'encoder': 'dinov3-l', 'text': {'form': 'short'}, 'index': {'kind': 'hnsw'}}
@@ -60,7 +60,24 @@ def _mapped(settings:dict, encoders:dict)->dict:
     "Put other encoders in place of those that can't be had; a text encoder only by its name."
     embedding, name = settings.get('embedding', {}), settings['encoder']
     reader = embedding.get('text_encoder')
-    return settings | {'encoder': encoders.get(name, encoders.get('*', name)), 'embedding': embedding | ({'text_encoder': encoders.get(reader, reader)} if reader else {})}
+    words = {'fusion': 'image', 'text_encoder': None} if encoders.get('words') == 'none' else {'text_encoder': encoders.get(reader, reader)} if reader else {}
+    return settings | {'encoder': encoders.get(name, encoders.get('*', name)), 'embedding': embedding | words}
+
+def preset_domains(
+    domain:Domain,            # the subject
+    names:tuple[str, ...],    # presets, each once
+    encoders:dict=None,       # as for `preset`; a key that replaces nothing is an error
+)->dict[str, Domain]:         # name → ready to run
+    "Domains of several presets."
+    if not names or len(set(names)) < len(names): raise UsageError(f'--presets {",".join(names)}: expected different names, such as v1,v3,v4. Presets: {", ".join(PRESETS)}')
+    domains = {n: preset(domain, n, encoders) for n in names}
+    used = {'*', 'words', *(x for n in names for x in _encoders(PRESETS[NAMES.get(n, n)]))}
+    for key, value in (encoders or {}).items():
+        if key not in used: raise UsageError(f'--encoder-map {key}={value}: replaces nothing; these presets use {", ".join(sorted(used - {"*", "words"}))}{near(key, used)}')
+        if key == 'words' and value != 'none': raise UsageError(f'--encoder-map words={value}: expected words=none, which leaves the words out.')
+    return domains
+
+def _encoders(settings:dict)->list[str]: return [settings['encoder'], *filter(None, [settings.get('embedding', {}).get('text_encoder')])]
 
 def parse_map(
     text:str,           # 'dinov3-l=weights/dino,*=embedded'
@@ -81,11 +98,18 @@ def run_presets(
 )->Path:                       # out/presets: presets.parquet, differences.parquet, report.html, report.json
     "Build every preset, evaluate it, and write them side by side."
     out, folders = Path(out), {}
+    for name, domain in domains.items(): _check_encoder(name, domain)
     for name, domain in domains.items():
         folders[name] = out/'presets'/name
         _share(out, folders[name])
         run_line(domain, data, folders[name], workers)
     return write_comparison(folders, out/'presets')
+
+def _check_encoder(name:str, domain:Domain):
+    "Before anything is built: can the encoder be had, and does it do what the preset asks of it?"
+    from mmrag_nb.embed import domain_encoder, fingerprint_of
+    try: domain_encoder(domain) if domain.embedding.fusion != 'image' else fingerprint_of(domain.encoder, domain.embedding)
+    except MmragError as e: raise type(e)(f'preset {name}: {e} Put another encoder in its place (--encoder-map NAME=ENCODER), or compare pictures alone (--encoder-map words=none).') from e
 
 def _share(out:Path, folder:Path):
     for s in SHARED:
@@ -114,7 +138,7 @@ COLUMNS = {('macro', 'recall@1'): 'first hit right', ('macro', 'recall@5'): 'rig
 
 def side_by_side(
     folders:dict[str, Path], # preset → folder of its stages
-)->pd.DataFrame:             # preset, encoder, dim, memory, asked, average, measure, value, low, high, blind
+)->pd.DataFrame:             # preset, encoder, words, dim, memory, asked, average, measure, value, low, high, blind
     "The figures of every preset."
     return pd.concat([_figures_of(f).assign(preset=n) for n, f in folders.items()], ignore_index=True)
 
@@ -122,7 +146,13 @@ def _figures_of(folder:Path)->pd.DataFrame:
     m, embedded = load(folder/'evaluate', 'metrics').query('by == "all"'), manifest(folder/'embed')
     counts, blind = manifest(folder/'evaluate')['counts'], m[m.system.isin(['majority', 'by lot'])].groupby(['average', 'measure']).value.max()
     mine = m[m.system == OURS].set_index(['average', 'measure']).reindex([c for c in COLUMNS if c in set(zip(m.average, m.measure))])
-    return mine[['value', 'low', 'high']].assign(blind=blind.reindex(mine.index)).reset_index().assign(encoder=Path(embedded['settings'].get('name', '')).name, dim=embedded['counts'].get('dim', 0), memory=counts['memory'], asked=counts['questions'])
+    about = {'encoder': Path(embedded['settings'].get('name', '')).name, 'words': _words(embedded['settings'].get('embedding', {})), 'dim': embedded['counts'].get('dim', 0), 'memory': counts['memory'], 'asked': counts['questions']}
+    return mine[['value', 'low', 'high']].assign(blind=blind.reindex(mine.index)).reset_index().assign(**about)
+
+def _words(embedding:dict)->str:
+    "What part words have in the vectors."
+    fusion, reader = embedding.get('fusion', 'image'), embedding.get('text_encoder')
+    return 'none' if fusion == 'image' else f'{fusion} with {Path(reader).name}' if reader else fusion
 
 # %% ../nbs/11j_presets.ipynb #1e211d5d
 def paired(
@@ -149,4 +179,14 @@ def write_comparison(
 def _row(name:str, t:pd.DataFrame)->dict:
     at = t.set_index(['average', 'measure'])
     cells = [at.loc[c, ['value', 'low', 'high', 'blind']].to_dict() if c in at.index else None for c in COLUMNS]
-    return {'preset': name, 'cells': cells} | t.iloc[0][['encoder', 'dim', 'memory', 'asked']].to_dict()
+    return {'preset': name, 'cells': cells} | t.iloc[0][['encoder', 'words', 'dim', 'memory', 'asked']].to_dict()
+
+def comparison_text(
+    out:Path,  # from `run_presets`
+)->str:        # two tables
+    "Presets side by side, for a terminal."
+    page = json.loads((Path(out)/'report.json').read_text(encoding='utf-8'))
+    def cell(c): return '–' if c is None else f'{c["value"]:.3f} ({c["low"]:.2f}–{c["high"]:.2f})'
+    rows = [{k: r[k] for k in ('preset', 'encoder', 'words', 'dim', 'memory', 'asked')} | dict(zip(page['columns'], map(cell, r['cells']))) for r in page['rows']]
+    pairs = [{'preset': d['preset'], 'against': d['against'], 'measure': f'macro {d["measure"]}', 'difference': f'{d["value"]:+.3f} ({d["low"]:+.3f} to {d["high"]:+.3f})', 'says': d['words'], 'photos in common': d['photos']} for d in page['differences']]
+    return '\n\n'.join(pd.DataFrame(t).to_string(index=False) for t in (rows, pairs) if t)
