@@ -15,7 +15,7 @@ from .core import MmragError, UsageError
 from .finding import Finding
 
 # %% auto #0
-__all__ = ['Conformal', 'conformal', 'line', 'held', 'Outcome', 'cascade', 'saved']
+__all__ = ['Conformal', 'conformal', 'line', 'Worth', 'worth', 'believed', 'held', 'Outcome', 'cascade', 'saved']
 
 # %% ../nbs/10e_abstain.ipynb #3a323563
 @dataclass(frozen=True)
@@ -55,6 +55,44 @@ def line(
     n = len(scores)
     at = int(np.ceil((n + 1)*coverage - 1e-9))
     return float(np.sort(scores)[at - 1]) if at <= n else np.inf
+
+# %% ../nbs/10e_abstain.ipynb #de1a516c
+@dataclass(frozen=True)
+class Worth:
+    "The probability of damage, given the share of votes for it."
+    slope: float    # of the logit
+    offset: float
+    photos: int     # that it was learned from
+    k: int = 5      # examples a window that voted
+    def probability(self, share:float)->float: return float(1/(1 + np.exp(-(self.slope*share + self.offset))))
+
+def worth(
+    shares:np.ndarray,             # float (n,), share of votes for damage
+    damaged:np.ndarray,            # bool (n,), the truth
+    weights:np.ndarray|None=None,  # float (n,), how many photos each stands for
+    k:int=5,
+)->Worth:
+    "Learn the curve."
+    from sklearn.linear_model import LogisticRegression
+    s, y = np.asarray(shares, float), np.asarray(damaged, bool)
+    if y.all() or not y.any(): raise UsageError(f'{y.sum()} damaged and {(~y).sum()} clean photos: both are needed to learn what a vote is worth.')
+    w = np.ones(len(s)) if weights is None else np.asarray(weights, float)/np.mean(weights)
+    t = np.where(y, (y.sum() + 1)/(y.sum() + 2), 1/((~y).sum() + 2))          # Platt's targets: never quite certain
+    curve = LogisticRegression(C=1e6).fit(np.r_[s, s][:, None], np.r_[np.ones(len(s)), np.zeros(len(s))], np.r_[w*t, w*(1 - t)])
+    if curve.coef_[0, 0] > 0: return Worth(float(curve.coef_[0, 0]), float(curve.intercept_[0]), len(s), k)
+    base = np.average(t, weights=w)                                            # votes that say nothing, or the contrary, are worth the base rate
+    return Worth(0., float(np.log(base/(1 - base))), len(s), k)
+
+def believed(
+    finding:Finding,   # of the vote
+    worth:Worth,
+)->Finding:            # with a confidence that is a probability; an abstention when its answer is the less likely one
+    "State a vote's confidence as a probability."
+    if finding.damage_detected is None: return finding
+    p = worth.probability(finding.confidence if finding.damage_detected else 1 - finding.confidence)
+    sure = round(p if finding.damage_detected else 1 - p, 3)
+    if sure >= .5: return finding.model_copy(update={'confidence': sure})
+    return finding.model_copy(update={'confidence': sure, 'abstained': True, 'reason': f'of photos with such votes the same answer was right for {sure:.0%} only'})
 
 # %% ../nbs/10e_abstain.ipynb #dfff418b
 def held(

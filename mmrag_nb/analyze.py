@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .abstain import Conformal, cascade, held
+from .abstain import Conformal, Worth, believed, cascade, held
 from .chat import Chat, Reply, ask_checked, ask_many
 from .core import UsageError, digest, write_text
 from .damage_map import NEAREST, DamageMap, both, damage_map, painted
@@ -24,6 +24,7 @@ from .hits import Hits, picture_jpeg
 from .pixels import read_photo
 from .prompt import Ask, fit, fit_domain, messages
 from .questions import parse_question
+from .index import Limits
 from .retrieve import Retriever, found_in_photo, kinds_in
 from .taxonomy import Taxonomy, normalize
 
@@ -58,9 +59,10 @@ def judge(
     photo:np.ndarray,           # uint8 (h,w,3), upright
     k:int=5,                    # examples a window
     where:dict|None=None,       # only examples that pass
+    limits:Limits|None=None,    # for a photo that the memory knows: its own group left out
 )->tuple[Finding, Hits]:        # the answer; the examples of the most suspicious window
     "Ask the memory alone about a photo."
-    boxes, found = found_in_photo(retriever, photo, k, where)
+    boxes, found = found_in_photo(retriever, photo, k, where, limits)
     hits = [retriever.hits(f) for f in found]
     votes = [vote(h) for h in hits]
     return by_vote(retriever.domain, votes, boxes), hits[max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)]
@@ -163,6 +165,7 @@ class Analyzer:
     retriever: Retriever
     engine: Callable|None = None      # see `open_engine`
     lines: Conformal|None = None      # None: a vote always answers, and a model is always asked
+    worth: Worth|None = None          # None: a vote's confidence is a share of votes
     def __call__(self, photo:np.ndarray, question:str='', k:int=5, where:dict|None=None)->Answered: return _answer(self, photo, question, k, where)
 
 def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)->Answered:
@@ -170,6 +173,7 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)-
     voted, hits = judge(a.retriever, photo, k, where)
     m = damage_map(a.retriever, photo, where)
     if a.lines and a.lines.encoder not in ('', a.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
+    if a.worth and k == a.worth.k: voted = believed(voted, a.worth)
     voted = held(voted, m.score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
     spec, seen, replies = a.retriever.domain.analyzer, examples_for(a.retriever, m, max(a.retriever.domain.analyzer.examples, 2)), []
     def ask_model():

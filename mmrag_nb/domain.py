@@ -224,6 +224,7 @@ class AnalyzerSpec(_Part):
     examples_as: Literal['text', 'images'] = 'text'
     temperature: float = Field(.1, ge=0)
     seconds: float = Field(120, gt=0)
+    coverage: float = Field(.9, ge=.5, lt=1)     # share of photos whose true answer the vote may not rule out; the rest decides when it abstains
 
 # %% ../nbs/00a_domain.ipynb #57221aee
 class _OnceLoader(yaml.SafeLoader):

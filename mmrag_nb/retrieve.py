@@ -151,10 +151,12 @@ def found_in_photo(
     photo:np.ndarray,      # uint8 (h,w,3), upright
     k:int=5,               # hits a window
     where:dict|None=None,
+    limits:Limits|None=None, # for a photo that the memory knows: its own group left out
 )->tuple[np.ndarray, list[Found]]: # int (n,4) windows, and what each found: see `evidence`
     "Ask with every window of a photo."
     if not _is_picture(photo): raise UsageError(f'A photo is uint8 (h,w,3); this is {_what(photo)}.')
     if retriever.encoder is None: raise UsageError('This retriever has no encoder, so it takes vectors only. Make it with `Retriever(domain, index, encoder)`.')
     boxes = windows_of(photo.shape, retriever.domain.crops)
     vectors = retriever.encoder.image([np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes])
-    return boxes, retriever.index.search_many(vectors, k, retriever.canonical(where))
+    passing = retriever.canonical(where)
+    return boxes, retriever.index.search_many(vectors, k, passing) if limits is None else [retriever.index.search(v, k, passing, limits) for v in vectors]
