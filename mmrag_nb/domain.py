@@ -227,7 +227,7 @@ class AnalyzerSpec(_Part):
     coverage: float = Field(.9, ge=.5, lt=1)     # share of photos whose true answer the vote may not rule out; the rest decides when it abstains
 
 # %% ../nbs/00a_domain.ipynb #57221aee
-class _OnceLoader(yaml.SafeLoader):
+class _OnceLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
     "A safe loader that refuses a key written twice, where YAML silently takes the last, and reads `no` as a word, not as False."
     def construct_mapping(self, node, deep=False):
         keys = [k.value for k, _ in node.value if isinstance(k.value, str) and k.value != '<<']
