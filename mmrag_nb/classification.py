@@ -14,7 +14,7 @@ from .metrics import Draws, Ranking, Task
 from .protocol import CLEAN
 
 # %% auto #0
-__all__ = ['VOTERS', 'Votes', 'votes', 'vote_weights', 'confusion', 'f1_of_draws', 'auroc_of_draws', 'reliability',
+__all__ = ['VOTERS', 'Votes', 'votes', 'vote_weights', 'moved_by', 'confusion', 'f1_of_draws', 'auroc_of_draws', 'reliability',
            'ece_of_draws', 'risk_coverage', 'vote_figures']
 
 # %% ../nbs/11b_classification.ipynb #281931aa
@@ -70,6 +70,27 @@ def vote_weights(
     low, high = np.nanmin(np.where(some, s, np.inf), axis=1, keepdims=True), np.nanmax(np.where(some, s, -np.inf), axis=1, keepdims=True)
     w = np.where(some, s - low + .25 * np.maximum(high - low, 1e-9), 0)
     return w / np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
+
+# %% ../nbs/11b_classification.ipynb #894ad6e5
+def moved_by(
+    task:Task,          # who asked
+    ranking:Ranking,    # what came back
+    i:int,              # which question
+    voters:int=VOTERS,  # hits that vote
+)->pd.DataFrame:        # row (of the task), kind, voted; without (the vote without the hit), relabelled (with the question's kind as its label), turns
+    "What each hit did to a question's vote."
+    rows = ranking.rows[i, :voters]; rows = rows[rows >= 0]
+    n, own = len(rows), task.asked[i:i + 1]
+    voted = votes(Task(task.truth, task.group, own, task.memory), Ranking(ranking.rows[i:i + 1], ranking.scores[i:i + 1]), voters).predicted[0]
+    less = Ranking(np.where(np.eye(n, dtype=bool), -1, rows), np.tile(ranking.scores[i, :n], (n, 1)))
+    without = votes(Task(task.truth, task.group, np.repeat(own, n), task.memory), less, n).predicted
+    turned = [votes(_relabelled(task, r, own), Ranking(rows[None], ranking.scores[i:i + 1, :n]), n).predicted[0] for r in rows]
+    found = pd.DataFrame({'row': rows, 'kind': task.truth[rows], 'voted': voted, 'without': without, 'relabelled': turned})
+    return found.assign(turns=(found.without != voted) | (found.relabelled != voted))
+
+def _relabelled(task:Task, row:int, asked:np.ndarray)->Task:
+    truth = task.truth.copy(); truth[row] = truth[asked[0]]
+    return Task(truth, task.group, asked, task.memory)
 
 # %% ../nbs/11b_classification.ipynb #97738c73
 def confusion(

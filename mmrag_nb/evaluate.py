@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .abstention import abstention_of, run_answers
 from .against import against_rows
 from .asking import honest_vectors, knows, ordered, run_baseline, run_queries
-from .classification import VOTERS, Votes, vote_figures, votes
+from .classification import VOTERS, Votes, moved_by, vote_figures, votes
 from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, plain, run_stage
 from .domain import Domain, near
 from .doubts import doubts
@@ -27,7 +28,8 @@ from .report import BLIND, asked_row, blind_level, examples, figure_rows, headli
 
 # %% auto #0
 __all__ = ['OURS', 'LOTS', 'PARTS', 'GATES', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'read_gates',
-           'check_gates', 'page_of', 'with_about', 'run_evaluate', 'material', 'verified', 'checked', 'arms']
+           'check_gates', 'page_of', 'with_about', 'with_moved', 'run_evaluate', 'check_other', 'material', 'verified',
+           'checked', 'arms']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -158,7 +160,7 @@ def page_of(
     vote = ev.metrics[(ev.metrics.by == 'all') & ev.metrics.measure.isin(['vote_f1', 'vote_accuracy', 'auroc', 'ece'])]
     return {'title': f'{domain.title.get("en", domain.name)}: how well the memory answers', 'headline': _headline(ev, domain.finding.get('en', 'finding')), 'ours': OURS, 'lots': LOTS,
             'asked': len(ev.task.asked), 'memory': len(ev.task.memory), 'groups': len(ev.draws.groups), 'cards': _cards(ev.metrics), 'kinds': kind_rows(ev.metrics, queries, OURS, memory), 'parts': part_tables(ev.metrics, OURS),
-            'examples': examples(shown), 'vote': vote_part(ev.task.truth[ev.task.asked], ev.told, vote), 'measures': list(MEASURES), 'figures': figure_rows(ev.metrics, ev.differences),
+            'examples': with_moved(examples(shown), ev), 'vote': vote_part(ev.task.truth[ev.task.asked], ev.told, vote), 'measures': list(MEASURES), 'figures': figure_rows(ev.metrics, ev.differences),
             'map': map_part(vectors, ev.task), 'doubts': _doubts(vectors, ev)}
 
 def _headline(ev:Evaluation, thing:str)->dict:
@@ -185,6 +187,23 @@ def with_about(
     words = (of.zone if 'zone' in of else of.photo_id.str.rpartition('/')[2]).fillna('').astype(str)
     return queries.assign(about=queries.crop_id.map(words), hit_about=[words.loc[list(h)].tolist() for h in queries.hits])
 
+def with_moved(
+    parts:list[dict],  # from `examples`; the first part holds the confidently wrong
+    ev:Evaluation,
+)->list[dict]:         # the same with `moved` there: sentence, hits
+    "Add which hits decided the most confidently wrong votes."
+    at = {c: i for i, c in enumerate(ev.rows.crop_id.iloc[ev.task.asked])}
+    return [parts[0] | {'asked': [q | {'moved': _moved(ev, at[q['crop_id']])} for q in parts[0]['asked']]}, *parts[1:]]
+
+def _moved(ev:Evaluation, i:int)->dict:
+    t = moved_by(ev.task, ev.rankings[OURS], i)
+    hits = t.assign(crop_id=ev.rows.crop_id.iloc[t.row].tolist(), hit=range(1, len(t) + 1)).drop(columns='row').to_dict('records')
+    less, turned = ([h for h in hits if h[c] != h['voted']] for c in ('without', 'relabelled'))
+    alone = 'No single hit decides this vote: left out, or given the other label, none changes it.'
+    names = lambda hs, c: ', '.join(f'hit {h["hit"]} ({h["kind"].replace("_", " ")}, then {h[c].replace("_", " ") or "no vote"})' for h in hs)
+    said = [f'Without {names(less, "without")} the vote would be another.'] * bool(less) + [f'With the question\'s kind as its label, so would be {names(turned, "relabelled")}.' if less else f'With the question\'s kind as its label, {names(turned, "relabelled")} would change the vote.'] * bool(turned)
+    return {'sentence': ' '.join(said) or alone, 'hits': hits}
+
 def _doubts(vectors:np.ndarray, ev:Evaluation, shown:int=8)->list[dict]:
     "The labels most worth a look, with the neighbours that contradict them."
     rows = ev.rows.reset_index(drop=True)
@@ -206,16 +225,19 @@ def run_evaluate(
 )->Path:               # out/evaluate
     "Evaluate a run and write its report."
     out = Path(out)
-    if against: _compared(Path(against), out)
-    asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers)}
+    if against: check_other(Path(against), out)
+    asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers), 'answers': run_answers(domain, data, out)}
     index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
-    inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values())]
+    inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values()), *([out/'calibrate'] if asked['answers'] else [])]
     other = manifest(Path(against)/'evaluate')['files']['queries.parquet']['sha256'] if against else None
     settings = {'domain': domain.model_dump(mode='json', include={'name', 'title', 'finding', 'filters', 'split'}), 'pictures': data is not None, 'against': other}
     return run_stage(out/'evaluate', inputs, settings, lambda: _make(domain, data, out, asked, against))
 
 # %% ../nbs/11_evaluation.ipynb #b8191ae6
-def _compared(against:Path, out:Path):
+def check_other(
+    against:Path, # folder of another run's stages
+    out:Path,     # folder of this one's
+):
     "Another run is needed to compare with, and one that was evaluated."
     if against.resolve() == out.resolve(): raise UsageError(f'--against {against}: is this very run. Name the folder of another one.')
     if not (against/'evaluate'/'manifest.json').exists(): raise UsageError(f'--against {against}: holds no evaluation. Name the --out folder of another run, after `mmrag evaluate`.')
@@ -225,7 +247,7 @@ def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None
     rows, vectors, others, left = material(out, asked, {'size_class': list(domain.sizes), 'severity': list(domain.severities)})
     ev = evaluate(vectors, refuse_leaks(rows, str(out)), others)
     queries = question_table(ev)
-    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms(ev), 'against': _against(queries, against)}
+    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms(ev), 'abstain': abstention_of(out, asked['answers']), 'against': _against(queries, against)}
     pictures, shots = (pictures_of(page, out, data), shots_of(page, out, data)) if data else ({}, {})
     files = {'report.html': render(page, pictures, shots), 'report.json': json.dumps(plain(page), indent=1, ensure_ascii=False)}
     counts = {'questions': len(queries), 'memory': len(ev.task.memory), 'groups': page['groups'], 'headline': page['headline']['sentence']}

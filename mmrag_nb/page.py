@@ -21,7 +21,7 @@ __all__ = ['STAGES', 'VOTE_NAMES', 'made_of', 'rejected_rows', 'vote_part', 'map
            'shown_crops', 'pictures_of', 'shots_of']
 
 # %% ../nbs/11i_page.ipynb #a89b50fb
-STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'baseline', 'queries')
+STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'calibrate', 'baseline', 'queries', 'answers')
 
 def made_of(
     out:Path, # folder of the stages

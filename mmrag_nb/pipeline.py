@@ -5,7 +5,7 @@
 # %% ../nbs/12_pipeline.ipynb #eebea828
 from __future__ import annotations
 
-import importlib, shutil, time
+import importlib, json, shutil, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from .domain import Domain, load_domain, parse_domain
 
 # %% auto #0
 __all__ = ['STAGES', 'NEEDS_PHOTOS', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan', 'crop_files',
-           'export', 'verify_index', 'open_retriever', 'ask', 'open_analyzer', 'demo', 'first_test_photo', 'closing']
+           'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended', 'open_analyzer',
+           'trust_of', 'demo', 'first_test_photo', 'closing']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Job:
     data: Path
     out: Path
     workers: int = 0
+    against: Path | None = None   # folder of another run, to compare the evaluation with
 
 def job(
     domain:str|Path|Domain,         # a domain, path of a domain file, or name of a shipped one
@@ -64,8 +66,8 @@ def _put(raw:dict, setting:str):
     raw[last] = yaml.safe_load(value)
 
 # %% ../nbs/12_pipeline.ipynb #5a52c62f
-STAGES = {'photos': 'formats', 'split': 'split', 'crops': 'crops', 'context': 'context', 'embed': 'embed_run', 'index': 'index', 'evaluate': 'evaluate'}
-NEEDS_PHOTOS = {'photos', 'split', 'embed', 'evaluate'}   # these look at the files, the others at tables only
+STAGES = {'photos': 'formats', 'split': 'split', 'crops': 'crops', 'context': 'context', 'embed': 'embed_run', 'index': 'index', 'calibrate': 'calibration', 'evaluate': 'evaluate'}
+NEEDS_PHOTOS = {'photos', 'split', 'embed', 'calibrate', 'evaluate'}   # these look at the files, the others at tables only
 
 def run_one(
     job:Job,    # what to do
@@ -73,7 +75,8 @@ def run_one(
 )->Path:        # the stage's folder
     "Run one stage, unless its result stands."
     fn = getattr(importlib.import_module(f'mmrag_nb.{STAGES[name]}'), f'run_{name}')
-    return fn(job.domain, *([job.data] if name in NEEDS_PHOTOS else []), job.out, workers=job.workers)
+    more = {'against': job.against} if name == 'evaluate' else {}
+    return fn(job.domain, *([job.data] if name in NEEDS_PHOTOS else []), job.out, workers=job.workers, **more)
 
 def run(
     job:Job,                  # what to do
@@ -136,6 +139,35 @@ def export(job:Job, to:Path, form:str, split:bool=False)->dict:
     if split: run_one(job, 'split')
     return {'folder': str(to), 'format': form, **run_export(job.domain, job.data, job.out, Path(to), Export(form, split=split))}
 
+def evaluate(
+    job:Job,                      # perhaps with another run to compare with
+    gates:tuple[str, ...]=(),     # figures that must be reached: 'macro_recall@1=.5'
+    tell=lambda line: None,       # called with a line a stage
+)->dict:                          # stages, headline, against, gates, report
+    "All stages up to the evaluation; a figure below its gate is an error, after the report is written."
+    from mmrag_nb.core import load
+    from mmrag_nb.evaluate import check_gates, check_other, read_gates
+    read_gates(list(gates))
+    if job.against: check_other(Path(job.against), job.out)
+    table = run(job, tell=tell)
+    page = json.loads((job.out/'evaluate'/'report.json').read_text(encoding='utf-8'))
+    said = {'headline': page['headline']['sentence'], 'against': page['against'] and page['against']['sentence'], 'report': str(job.out/'report.html')}
+    try: passed = check_gates(load(job.out/'evaluate', 'metrics'), list(gates))
+    except MmragError as e: raise type(e)(f'{e} Report: {said["report"]}') from e
+    lines = [said['headline'], *filter(None, [said['against']]), *(f'{n} is {v:.3f}: passed' for n, v in passed.items()), said['report']]
+    return {'stages': table.to_dict('records'), 'folder': str(job.out/'evaluate'), **table.iloc[-1]['counts'], **said, 'gates': passed, 'text': '\n'.join(lines)}
+
+def presets(
+    job:Job,                   # its photos and split
+    names:tuple[str, ...],     # v0 … v4, object-search, or their long names; the first is what others are compared with
+    encoders:str='',           # 'dinov3-l=FOLDER,*=embedded', see `parse_map`
+)->dict:                       # presets, differences, report
+    "Build presets of the reference design, each with its own crops, words, fusion and index, and set them side by side."
+    from mmrag_nb.presets import comparison_text, parse_map, preset_domains, run_presets
+    out = run_presets(preset_domains(job.domain, names, parse_map(encoders)), job.data, job.out, job.workers)
+    page = json.loads((out/'report.json').read_text(encoding='utf-8'))
+    return {'report': str(out/'report.html'), 'columns': page['columns'], 'presets': page['rows'], 'differences': page['differences'], 'text': f'{comparison_text(out)}\n\n{out/"report.html"}'}
+
 def verify_index(job:Job)->dict:
     "Check the index's files."
     from mmrag_nb.index import open_index, verify
@@ -161,19 +193,45 @@ def ask(
     from mmrag_nb.where import parse_where
     if photo is None and not text: raise UsageError('Ask about a photo, or give --text to search the memory in words.')
     asked = parse_where(list(where))
-    if photo is None: return _found(open_retriever(job).search(text, k, asked), text)
-    photo = Path(photo)
-    if photo.is_dir(): return _ask_folder(job, photo, text)
+    if photo is not None and Path(photo).is_dir():
+        if asked: raise UsageError(f'--where {where[0]}: goes with one photo, or with words; {photo} is a folder.')
+        return _ask_folder(job, Path(photo), text)
+    if photo is None: return _searched(open_retriever(job), text, k, asked)
+    return _ask_photo(job, Path(photo), text, k, asked)
+
+def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
     from mmrag_nb.analyze import answer_page
-    answered = open_analyzer(job)(picture := _picture(photo), text, k, asked)
+    analyzer = open_analyzer(job)
+    answered = analyzer(picture := _picture(photo), text, k, asked)
     page = answer_page(answered, picture, job.out/'asked'/f'{photo.stem}.html')
-    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'examples': _examples(answered.hits), 'page': str(page)}
+    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'trust': _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
     return answer | {'text': _spoken(answer)}
 
+def mended(
+    taxonomy,         # of the domain
+    where:dict|None,  # as it was written
+)->list[str]:         # 'zone=rear_bumpr read as rear_bumper'
+    "Values of a filter that hold a typo, and what they were read as."
+    from mmrag_nb.filters import filter_column
+    lines = []
+    for word, value in (where or {}).items():
+        if word in ('not', 'and', 'or'): lines += [l for w in ([value] if word == 'not' else value) for l in mended(taxonomy, w)]; continue
+        what = {'kinds': 'kind'}.get(c := filter_column(taxonomy, word), c)
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        found = [(v, taxonomy.normalize(v, what, strict=False)) for v in values if isinstance(v, str) and taxonomy.terms.get(what)]
+        lines += [f'{word}={v} read as {" or ".join((m.name, *m.also))}' for v, m in found if 0 < m.score < 1]
+    return lines
+
 def open_analyzer(job:Job):
-    "Who answers: the model that the domain names, or the neighbours' vote."
+    "Who answers: the model that the domain names, or the neighbours' vote; and when the vote may, as the run has learned."
     from mmrag_nb.analyze import Analyzer, open_engine
-    return Analyzer(open_retriever(job), open_engine(job.domain.analyzer))
+    retriever = open_retriever(job)
+    trust = trust_of(job, retriever)
+    return Analyzer(retriever, open_engine(job.domain.analyzer), trust.lines, trust.worth)
+
+def trust_of(job:Job, retriever):
+    from mmrag_nb.calibration import load_trust
+    return load_trust(job.out, retriever.index.encoder, len(retriever.index))
 
 def _ask_folder(job:Job, folder:Path, text:str)->dict:
     "Ask the same about every photo of a folder; answers that are there already stay."
@@ -190,11 +248,18 @@ def _picture(path:Path):
     try: return read_photo(path)
     except MmragError as e: raise MmragError(f'{path}: {e}') from e
 
+def _trusted(trust, k:int)->str:
+    "What the answer's confidence rests on."
+    if trust.why: return trust.why
+    said = f'may abstain: lines at {trust.lines.coverage:.0%} coverage from {trust.lines.damaged} damaged and {trust.lines.clean} clean photos'
+    return said + (f'; confidence calibrated on them' if k == trust.worth.k else f'; confidence is a share of votes (calibrated for -k {trust.worth.k} only)')
+
 def _spoken(answer:dict)->str:
     "An answer as a person would like to read it."
     place = ', '.join(v.replace('_', ' ') for v in answer['location'].values())
-    rows = [answer['analysis'] or answer['reason'], f'place:     {place or "not known"}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
-            f'answered:  by {answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
+    open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
+    rows = [*open_, answer['analysis'] or answer['reason'], f'place:     {place or "not known"}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
+            f'answered:  by {"nobody yet" if answer["by"] == "person" else answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
             'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {", ".join(e["kinds"]) or "clean"}  {e["photo_id"]}' for e in answer['examples']), f'page:      {answer["page"]}']
     return '\n'.join(rows)
 
@@ -202,8 +267,9 @@ def _examples(hits)->list[dict]:
     columns = [c for c in ('crop_id', 'photo_id', 'kinds', 'has_damage', 'zone', 'part', 'severity', 'score') if c in hits.table]
     return hits.table[columns].to_dict('records')
 
-def _found(hits, text:str)->dict:
-    return {'question': text, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'text': repr(hits)}
+def _searched(retriever, text:str, k:int, asked:dict|None)->dict:
+    hits = retriever.search(text, k, asked)
+    return {'question': text, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'mended': mended(retriever.taxonomy, asked), 'text': repr(hits)}
 
 # %% ../nbs/12_pipeline.ipynb #7a6616d8
 def demo(
@@ -222,7 +288,7 @@ def demo(
     table = run(j, tell=tell)
     photo = first_test_photo(j)
     answer = ask(j, photo)
-    tell(f'{"asked":9} {photo.name}: {answer["analysis"]}')
+    tell(f'{"asked":9} {photo.name}: {answer["analysis"]}' + (f' But a person should look: {answer["reason"]}.' if answer['by'] == 'person' else ''))
     return {'report': str(out/'report.html'), 'stages': table.to_dict('records'), 'answer': answer, 'text': closing(out, photo)}
 
 def first_test_photo(job:Job)->Path:

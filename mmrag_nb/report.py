@@ -157,7 +157,7 @@ def asked_row(q:pd.Series, shown:int=5)->dict:
     return {'crop_id': q.crop_id, 'kind': q.kind, 'voted': q.get('voted', ''), 'about': q.about, 'hits': hits[:shown]}
 
 # %% ../nbs/11d_report.ipynb #d15cc6f3
-SECTIONS = {'glance': 'At a glance', 'against': 'Compared with another run', 'kinds': 'Kind by kind', 'examples': 'Questions and their hits', 'vote': 'What the neighbours vote for', 'parts': 'By place, severity and size',
+SECTIONS = {'glance': 'At a glance', 'against': 'Compared with another run', 'kinds': 'Kind by kind', 'examples': 'Questions and their hits', 'vote': 'What the neighbours vote for', 'abstain': 'When a person should look', 'parts': 'By place, severity and size',
             'photos': 'How photos were cut', 'doubts': 'Labels to doubt', 'figures': 'All figures, with baselines', 'reference': 'Figures of the reference designs', 'arms': 'With and without retrieval', 'map': 'Map of the vectors',
             'trust': 'Why the figures can be trusted', 'rejected': 'What was left out, and why', 'made': 'How it was made'}
 ALWAYS = ('rejected',)   # an empty list is news here; elsewhere a section without content is left out
