@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mmrag_nb.codes import part_with
 from mmrag_nb.core import versions
 from mmrag_nb.index import Index, State
-from mmrag_nb.planner import Graph, Part, build_graph, enough_ef
+from mmrag_nb.planner import Graph, aligned, build_graph, reach_of
 from mmrag_nb.where import Fields, Vocabulary, as_expression, passing
 
 K = 10
@@ -84,13 +85,13 @@ def truth(v: np.ndarray, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.concatenate(worst)
 
 def bench(size: str, args) -> pd.DataFrame:
-    v = vectors_of(size, args.shared, args.seed)
+    v = aligned(vectors_of(size, args.shared, args.seed))   # as in a mapped file
     table, place = fields_of(v, args.seed)
     raw, built = cached_graph(size, v, args)
     graph, flat = Graph(raw, v), faiss.IndexFlatIP(v.shape[1])
     flat.add(v)
-    ef = enough_ef(raw, v)
-    ours = Index(State([Part(v, graph if args.graph else None, ef=ef)], [Fields(pa.Table.from_pandas(table))], None, WORDS))
+    t = time.process_time(); reach = reach_of(raw, v) if args.graph else None; measuring = time.process_time() - t
+    ours = Index(State([part_with(v, 'graph' if args.graph else None, raw, reach, 64)], [Fields(pa.Table.from_pandas(table))], None, WORDS))
     engines = {n: ENGINES[n](v, table) for n in args.others if len(v) <= args.others_to}
     queries, rows = queries_of(v, place, args.queries, args.seed), []
     for name, where in FILTERS.items():
@@ -112,7 +113,7 @@ def bench(size: str, args) -> pd.DataFrame:
         row['ratio'] = row['ours'][1] / min(row['exact'][1], row['hnsw = recall'][1])
         rows.append(row); print('.', end='', file=sys.stderr, flush=True)
     s = ours.state.parts[0].shadow
-    print(f'\n{size}: graph {raw.nbytes / len(v):.0f} bytes a row, built in {built:.0f} CPU s, needs ef {ef}' + (f'; shadow: {s.checked} of {s.searched} graph searches checked, recall {s.recall}' if s.checked else ''))
+    print(f'\n{size}: graph {raw.nbytes / len(v):.0f} bytes a row, built in {built:.0f} CPU s, reach [ef, K] {reach} measured in {measuring:.1f} CPU s; {ours.state.parts[0].costs}' + (f'; shadow: {s.checked} of {s.searched} graph searches checked, recall {s.recall}' if s.checked else ''))
     return pd.DataFrame(rows)
 
 def same_recall(judged, hnsw, row: dict) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import pyarrow as pa, pyarrow.compute as pc
 from .codes import help_for
 from .core import MmragError, UsageError, write_array
 from .domain import near
-from .planner import enough_ef, extend_graph
+from .planner import extend_graph, reach_of
 from .store import Contents, append, contents, locked, noted, publish, read_manifest, write_part
 
 # %% auto #0
@@ -99,12 +99,7 @@ def add(
     encoder:str,          # fingerprint of the encoder that made them
 )->dict:                  # the manifest in force
     "Add new crops, durably."
-    with locked(folder):
-        c = contents(folder, check=False)
-        table, v = _checked(c, crops, vectors, encoder)
-        there = rows_of(c, ids := list(crops.crop_id)) >= 0
-        if there.any(): raise UsageError(f'{there.sum()} of {len(ids)} crops are in the index already, such as {ids[there.argmax()]}. To replace them, use update.')
-        return _tidied(folder, append(folder, c.manifest, table, v))
+    return _put(folder, (crops, vectors, encoder), _none_there)
 
 def update(
     folder:Path,          # an index
@@ -113,10 +108,7 @@ def update(
     encoder:str,          # fingerprint of the encoder that made them
 )->dict:                  # the manifest in force
     "Replace crops, durably."
-    with locked(folder):
-        c = contents(folder, check=False)
-        table, v = _checked(c, crops, vectors, encoder)
-        return _tidied(folder, append(folder, c.manifest, table, v, _buried(c, list(crops.crop_id))))
+    return _put(folder, (crops, vectors, encoder), _buried)
 
 def delete(
     folder:Path,      # an index
@@ -129,6 +121,17 @@ def delete(
         return append(folder, c.manifest, dead=_buried(c, list(ids)))
 
 # %% ../nbs/08d_changes.ipynb #61c8a2e0
+def _put(folder:Path, batch:tuple, dead)->dict:
+    "Append a batch; `dead` says which rows are gone with it."
+    with locked(folder):
+        c = contents(folder, check=False)
+        table, v = _checked(c, *batch)
+        return _tidied(folder, append(folder, c.manifest, table, v, dead(c, table['crop_id'].to_pylist())))
+
+def _none_there(c:Contents, ids:list[str]):
+    there = rows_of(c, ids) >= 0
+    if there.any(): raise UsageError(f'{there.sum()} of {len(ids)} crops are in the index already, such as {ids[there.argmax()]}. To replace them, use update.')
+
 def _buried(c:Contents, ids:list[str])->np.ndarray:
     "The dead, with these."
     rows = rows_of(c, ids)
@@ -155,7 +158,7 @@ def compact(
         vectors, table = np.concatenate(c.vectors), pa.concat_tables([f.table() for f in c.fields])
         if _kind(c) == 'graph' and len(c.dead) <= FEW * len(vectors):
             graph = extend_graph(c.help, c.vectors[0], vectors[len(c.vectors[0]):], workers)
-            return _rewritten(folder, c.manifest, table, vectors, ('graph', graph, enough_ef(graph, vectors)), dead=c.manifest['store']['dead'])
+            return _rewritten(folder, c.manifest, table, vectors, ('graph', graph, reach_of(graph, vectors)), dead=c.manifest['store']['dead'])
         alive = np.flatnonzero(living(c))
         if not len(alive): raise UsageError(f'{folder}: every crop is deleted, so there is nothing to compact. Add crops, or build the index again.')
         return _rewritten(folder, c.manifest, table.take(alive), vectors[alive], help_for(vectors[alive], c.manifest['settings']['index'], workers))

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from .core import MmragError
-from .planner import Costs, Graph, Nearest, Part, build_graph, enough_ef, exactly, faiss_bytes, read_bounded, scan
+from .planner import Costs, Graph, Nearest, Part, build_graph, exactly, faiss_bytes, reach_of, read_bounded, scan
 from .where import Passing, everything, from_mask
 
 # %% auto #0
@@ -55,7 +55,7 @@ class CodedPart(Part):
         vectors:np.ndarray,     # float32 (n,d), mapped
         raw:np.ndarray,         # uint8, from `build_codes`
         candidates:int=200):    # to rank exactly, for ten hits: see `enough_candidates`
-        super().__init__(vectors, costs=Costs(0., 0., np.inf))   # an exact search fetches its rows, and never scans the file
+        super().__init__(vectors, costs=Costs(0., 0., np.inf, 0.))   # an exact search fetches its rows, and never scans the file
         self.codes, self.candidates = read_bounded(raw), candidates
         self.raw = raw
         if not _sound(self.codes, vectors.shape): raise MmragError(f'holds no codes of {vectors.shape[0]} × {vectors.shape[1]} vectors')
@@ -90,11 +90,11 @@ def help_for(
     spec:dict,           # kind, m, ef_construction of the domain's `index`
     workers:int=0,       # threads
     memory:int=None,     # bytes that vectors may take; None: `memory_to_use`
-)->tuple[str|None, np.ndarray|None, int|None]: # 'graph' | 'codes' | None, its bytes for a file, and how far it must be searched
+)->tuple[str|None, np.ndarray|None, int|list|None]: # 'graph' | 'codes' | None, its bytes for a file, and how far it must be searched: candidates for codes, `reach_of` a graph
     "Build what these vectors are searched with."
     kind = spec['kind'] if spec['kind'] != 'auto' else _auto(vectors, memory or memory_to_use())
     if kind == 'flat': return None, None, None
-    if kind == 'hnsw': raw = build_graph(vectors, spec['m'], spec['ef_construction'], workers); return 'graph', raw, enough_ef(raw, vectors)
+    if kind == 'hnsw': raw = build_graph(vectors, spec['m'], spec['ef_construction'], workers); return 'graph', raw, reach_of(raw, vectors)
     raw = build_codes(vectors)
     return 'codes', raw, enough_candidates(raw, vectors)
 
@@ -105,9 +105,11 @@ def part_with(
     vectors:np.ndarray,  # float32 (n,d)
     help:str|None,       # graph | codes | None
     raw:np.ndarray,      # uint8, its file
-    far:int,             # how far it must be searched
+    far:int|list,        # how far it must be searched: candidates, or [ef, K] of a graph
     least:int,           # ef of the domain's `index`
 )->Part:
     "Vectors with what they are searched with."
     if help == 'codes': return CodedPart(vectors, raw, far)
-    return Part(vectors, Graph(raw, vectors), ef=max(far, least)) if help == 'graph' else Part(vectors)
+    if help != 'graph': return Part(vectors)
+    reach = {max(ef, least): K for ef, K in far}   # what was measured at a smaller ef holds at a larger
+    return Part(vectors, Graph(raw, vectors), reach=list(reach.items()))

@@ -5,6 +5,7 @@
 # %% ../nbs/08_indexing.ipynb #3c1e3633
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -247,9 +248,9 @@ def unit_queries(
     q = np.ascontiguousarray(vectors, np.float32)
     q = q[None] if q.ndim == 1 else q
     if q.ndim != 2 or q.shape[1] != dim: raise UsageError(f'A query has {q.shape[-1] if q.ndim else 0} numbers, the index {dim}. Was it made by the same encoder?')
-    length = np.sqrt(np.vecdot(q, q))
-    if not all(1e-12 < x < np.inf for x in length.tolist()): raise UsageError('A query vector is zero, or holds NaN or infinity.')
-    return q / length[:, None]
+    lengths = [math.sqrt(x @ x) for x in q]
+    if not all(1e-12 < x < math.inf for x in lengths): raise UsageError('A query vector is zero, or holds NaN or infinity.')
+    return q / (lengths[0] if len(q) == 1 else np.array(lengths, np.float32)[:, None])
 
 def whole_k(k:int)->int:
     "How many hits, as a whole number of at least 1."

@@ -5,7 +5,7 @@
 # %% ../nbs/08b_planner.ipynb #3ad5b6be
 from __future__ import annotations
 
-import time
+import math, time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,14 +16,25 @@ from .core import MmragError
 from .where import Passing, everything, from_mask
 
 # %% auto #0
-__all__ = ['LEAST', 'scan', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph', 'flat_over', 'read_bounded', 'Graph',
-           'enough_ef', 'Costs', 'calibrate', 'wanted', 'plan', 'Nearest', 'Shadow', 'Part', 'Seen', 'certified',
-           'exactly']
+__all__ = ['WIDTHS', 'LENGTHS', 'KEPT', 'aligned', 'scan', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph', 'flat_over',
+           'read_bounded', 'Graph', 'near_rows', 'reach_of', 'Costs', 'calibrate', 'Seen', 'too_short', 'long_enough',
+           'plan', 'again', 'Nearest', 'Shadow', 'Part', 'certified', 'gpus', 'exactly']
 
 # %% ../nbs/08b_planner.ipynb #16e25077
+@lru_cache
 def _faiss():
     import faiss
     return faiss
+
+def aligned(
+    a:np.ndarray, # float32
+)->np.ndarray:    # equal, and starting with a cache line
+    "A copy that begins at a multiple of 64 bytes."
+    room = np.empty(a.size + 16, np.float32)
+    start = -room.ctypes.data % 64 // 4
+    out = room[start:start + a.size].reshape(a.shape)
+    out[...] = a
+    return out
 
 def scan(
     vectors:np.ndarray,  # float32 (n,d)
@@ -33,6 +44,7 @@ def scan(
 )->tuple[np.ndarray, np.ndarray]: # int64 (m,k) rows, float32 (m,k) cosines, best first
     "The k best of all rows, or of some."
     f, (n, d) = _faiss(), vectors.shape
+    if len(q) == 1 and (n if rows is None else rows.size) * d > 2**16: q = aligned(q)   # where this takes longer than the copy
     out_r, out_c = np.empty((len(q), k), np.int64), np.empty((len(q), k), np.float32)
     chosen = None if rows is None else f.IDSelectorArray(rows.size, f.swig_ptr(rows))
     f.knn_inner_product(f.swig_ptr(q), f.swig_ptr(vectors), d, len(q), n, k, f.swig_ptr(out_c), f.swig_ptr(out_r), chosen)
@@ -142,8 +154,8 @@ class Graph:
         self._widths = {}
 
     def search(self, q:np.ndarray, k:int, ef:int)->tuple[np.ndarray, np.ndarray]:
-        "Rows (−1: none) and cosines, best first. FAISS needs ef ≥ k and takes no default from the index."
-        f, ef = _faiss(), max(ef, k)
+        "Rows (−1: none) and cosines, best first. FAISS takes no default for ef from the index."
+        f = _faiss()
         width = self._widths.get(ef) or self._widths.setdefault(ef, f.SearchParametersHNSW(efSearch=ef))
         r, c = np.empty((len(q), k), np.int64), np.empty((len(q), k), np.float32)
         self.index.search_c(len(q), f.swig_ptr(q), k, f.swig_ptr(c), f.swig_ptr(r), width)
@@ -164,19 +176,36 @@ def _check_graph(index, shape:tuple[int, int]):
     if not sound: raise MmragError('holds links that lead nowhere')
 
 # %% ../nbs/08b_planner.ipynb #90f6c458
-def enough_ef(
+def near_rows(
+    vectors:np.ndarray, # float32 (n,d)
+    n:int,              # queries
+    seed:int=0,
+)->np.ndarray:          # float32 (n,d), unit rows
+    "Queries near stored rows."
+    rng, d = np.random.default_rng(seed), vectors.shape[1]
+    q = vectors[rng.integers(0, len(vectors), n)] + .5 * rng.standard_normal((n, d), np.float32) / np.float32(np.sqrt(d))
+    return np.ascontiguousarray(q / np.linalg.norm(q, axis=1, keepdims=True), np.float32)
+
+# %% ../nbs/08b_planner.ipynb #dc609992
+WIDTHS = (32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
+LENGTHS = (32, 48, 64, 96, 128, 160, 192, 256)   # from 32 on: of ten rows too few are missed to count them
+
+def reach_of(
     raw:np.ndarray,     # uint8, a graph
     vectors:np.ndarray, # float32 (n,d), that it was built from
-)->int:                 # ef
-    "Measure how wide a graph has to be searched."
-    graph, rng = Graph(raw, vectors), np.random.default_rng(0)
-    q = vectors[rng.integers(0, len(vectors), 300)] + .5 * rng.standard_normal((300, vectors.shape[1]), np.float32) / np.float32(np.sqrt(vectors.shape[1]))
-    q = np.ascontiguousarray(q / np.linalg.norm(q, axis=1, keepdims=True), np.float32)
-    k = min(32, len(vectors))
-    worst = scan(vectors, q, k)[1][:, -1:]
-    for ef in (32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 768, 1024):
-        if (graph.search(q, k, ef)[1] >= worst - 1e-6).mean() >= .9997: break
-    return ef
+    queries:int=1000,   # near stored rows
+)->list[list[int]]:     # [ef, K], both ascending: searched with this ef, a list of K is whole; empty: none ever is
+    "Measure how long a list may be, for each ef."
+    graph, q, reach = Graph(raw, vectors), near_rows(vectors, queries), []
+    lengths = [K for K in LENGTHS if K <= len(vectors)] or [len(vectors)]
+    true = scan(vectors, q, lengths[-1])[1]
+    for ef in WIDTHS:
+        if reach and (reach[-1][1] == lengths[-1] or ef > 4 * reach[0][0]): break   # wider costs more than it could bring
+        c = graph.search(q, lengths[-1], ef)[1]
+        missing = [K for K in lengths if (c[:, :K] < true[:, K - 1:K] - 1e-6).mean() > .0002]
+        longest = max((K for K in lengths if K < min(missing, default=np.inf)), default=0)
+        if longest > (reach[-1][1] if reach else 0): reach.append([ef, longest])
+    return reach
 
 # %% ../nbs/08b_planner.ipynb #7f8cd6bc
 @dataclass(frozen=True)
@@ -184,59 +213,96 @@ class Costs:
     "Seconds, as measured on this machine with these vectors."
     call: float       # of any search, besides its rows
     fetch: float      # a scattered row
-    row: float        # a row in a scan from front to back
+    row: float        # a row in a scan of everything
+    copy: float       # a row of a copy, which may lie in the cache
     graph: float = np.inf    # a graph search, besides its ef
-    ef: float = np.inf       # each unit of ef
+    ef: float = 0.           # each unit of ef
 
     def through_graph(self, ef:int)->float: return self.graph + self.ef * ef
     def fetching(self, m:int)->float: return self.call + self.fetch * m
     def scanning(self, n:int)->float: return self.call + self.row * n
+    def copied(self, m:int)->float: return self.call + self.copy * m
     def exact(self, m:int, n:int)->float: return min(self.fetching(m), self.scanning(n))
 
-def _seconds(call, times:int=3)->float:
-    "CPU time of the shortest of some runs: what others do on the machine only ever adds."
-    def once():
+def _seconds(calls)->float:
+    "CPU time of the shortest of some calls, when all were made before: what others do on the machine only ever adds."
+    def once(call):
         t = time.thread_time(); call()
         return time.thread_time() - t
-    return min(once() for _ in range(times))
+    for c in calls: c()
+    return min(once(c) for c in calls)
 
 # %% ../nbs/08b_planner.ipynb #53b479cf
 def calibrate(
     vectors:np.ndarray,     # float32 (n,d)
     graph:Graph|None=None,  # over them
+    reach:list=(),          # [ef, K] of the graph
 )->Costs:                   # measured
     "Time each way of searching."
-    n, rng = len(vectors), np.random.default_rng(0)
-    q = np.ascontiguousarray(vectors[rng.integers(0, n, 4)])
-    one, some = _seconds(lambda: scan(vectors[:1], q[:1], 1)), max(1, min(n // 10, 20_000))
-    rows = np.sort(rng.choice(n, some, replace=False))
-    fetch, row = _seconds(lambda: scan(vectors, q[:1], 1, rows)) / some, _seconds(lambda: scan(vectors, q[:1], 1), 2) / n
-    if graph is None: return Costs(one, fetch, row)
-    low, high = (_seconds(lambda: [graph.search(x[None], ef // 2, ef) for x in q]) / len(q) for ef in (128, 1024))
-    slope = max((high - low) / 896, 1e-9)
-    return Costs(one, fetch, row, max(low - 128 * slope, 0.), slope)
+    n, rng, q = len(vectors), np.random.default_rng(0), near_rows(vectors, 24)
+    one, some = _seconds([lambda: scan(vectors[:1], q[:1], 1)] * 3), max(1, min(n // 10, 20_000))
+    picks = [np.sort(rng.choice(n, some, replace=False)) for _ in range(3)]
+    fetch = _seconds([lambda r=r: scan(vectors, q[:1], 1, r) for r in picks]) / some
+    row = _seconds([lambda: scan(vectors, q[:1], 1)]) / n
+    copy = _seconds([lambda: scan(vectors[:some], q[:1], 1)] * 2) / some
+    if graph is None or not len(reach): return Costs(one, fetch, row, copy)
+    low, high = reach[0][0], reach[-1][0]
+    a, b = (_seconds([lambda i=i: [graph.search(x[None], 32, ef) for x in q[i:i + 8]] for i in (0, 8, 16)]) / 8 for ef in (low, high))
+    slope = max(b - a, 0.) / max(high - low, 1)
+    return Costs(one, fetch, row, copy, a - low * slope, slope)
 
 # %% ../nbs/08b_planner.ipynb #442d6047
-LEAST = 32   # neighbours that the graph is asked for under a filter, at least
+@dataclass
+class Seen:
+    "What happened under a filter so far."
+    share: float = 1. # of all rows that pass
+    asked: int = 0    # searches
+    tried: int = 0    # … through the graph
+    failed: int = 0   # … whose certificate didn't hold
+    listed: int = 0   # rows in the graph's lists
+    passed: int = 0   # … that passed
 
-def wanted(
-    k:int,        # hits
-    share:float,  # of rows that pass
-)->int:           # K
-    "How many unfiltered neighbours hold k that pass, most likely. The factor is from the plan's measurements."
-    return k if share == 1 else max(LEAST, int(np.ceil(1.6 * k / share)))
+    @property
+    def fails(self)->float: return (self.failed + .5) / (self.tried + 5)   # before anything was tried: a tenth
+    @property
+    def near(self)->float: return (self.passed + 32 * self.share) / (self.listed + 32)
 
+def too_short(
+    K:int,     # rows in a list
+    k:int,     # hits
+    s:float,   # share that passes
+)->float:      # probability
+    "That fewer than k of K pass, in the normal approximation of the binomial distribution."
+    return .5 * math.erfc((K * s - k + .5) / math.sqrt(2 * K * s * (1 - s) + 1e-12))
+
+def long_enough(k:int, s:float)->int:
+    "A list that holds k with three standard deviations to spare."
+    root = (3 * math.sqrt(1 - s) + math.sqrt(9 * (1 - s) + 4 * k)) / 2
+    return math.ceil(root * root / s - 1e-9)
+
+# %% ../nbs/08b_planner.ipynb #f52e17ad
 def plan(
     costs:Costs,   # of this machine
-    ef:int,        # candidates that this graph needs, at least
+    reach:list,    # [ef, K] of the graph
     k:int,         # hits
-    ok:Passing,    # rows that pass
+    seen:Seen,     # under this filter
     exact:float,   # seconds of an exact search
-    fails:float=.2,# share of searches under this filter whose certificate didn't hold
-)->int:            # K for the graph, 0 for exact
-    "Which way is expected to be faster: a certificate that doesn't hold costs the exact search as well."
-    K = wanted(k, ok.count / ok.n)
-    return K if K < ok.n and costs.through_graph(max(ef, 2 * K)) < (1 - fails) * exact else 0
+)->tuple[int, int]|None: # K and ef for the graph; None: exact
+    "The way that is expected to be fastest: a certificate that doesn't hold costs another search as well."
+    best, way = exact, None
+    if not reach or costs.through_graph(reach[0][0]) > exact: return None
+    if seen.share == 1: return next(((k, ef) for ef, K in reach if K >= k and costs.through_graph(ef) < exact), None)
+    want, fails = long_enough(k, seen.near), seen.fails * exact
+    for ef, longest in reach:
+        K = min(longest, want)
+        cost = costs.through_graph(ef) + too_short(K, k, seen.near) * again(costs, reach, k, seen.near, exact) + fails
+        if K >= k and cost < best: best, way = cost, (K, ef)
+    return way
+
+def again(costs:Costs, reach:list, k:int, s:float, exact:float)->float:
+    "Seconds that a failed certificate costs: the longest list after it, or an exact search."
+    ef, K = reach[-1]
+    return min(exact, costs.through_graph(ef) + too_short(K, k, s) * exact)
 
 # %% ../nbs/08b_planner.ipynb #f8be55b4
 @dataclass(frozen=True)
@@ -269,13 +335,13 @@ class Part:
         vectors:np.ndarray,      # float32 (n,d), rows of unit length
         graph:Graph|None=None,   # over them
         costs:Costs|None=None,   # measured when first needed
-        ef:int=128):             # candidates of a graph search, at least: see `enough_ef`
-        self.vectors, self.graph, self.ef, self.shadow = vectors, graph, ef, Shadow()
-        self._costs, self._copies, self._seen = costs, OrderedDict(), {}
+        reach:list=()):          # [ef, K] of the graph: see `reach_of`
+        self.vectors, self.graph, self.reach, self.shadow = vectors, graph, reach, Shadow()
+        self._costs, self._copies, self._seen, self._on_gpu = costs, OrderedDict(), {}, {}
 
     @property
     def costs(self)->Costs:
-        if self._costs is None: self._costs = calibrate(self.vectors, self.graph)
+        if self._costs is None: self._costs = calibrate(self.vectors, self.graph, self.reach)
         return self._costs
 
     def search(self,
@@ -284,35 +350,29 @@ class Part:
         ok:Passing,     # rows that may be found
     )->list[Nearest]:   # one a query
         "The k nearest that pass; all of them when fewer pass."
-        k, seen = min(k, ok.count), _seen_of(self, ok)
+        k = min(k, ok.count)
         if k == 0: return [Nearest(np.empty(0, np.int64), np.empty(0, np.float32), 'exact') for _ in q]
-        K = plan(self.costs, self.ef, k, ok, _exact_cost(self, ok), seen.fails) if self.graph is not None else 0
-        if not K: return exactly(self, q, k, ok)
-        return [certified(self, x[None], k, ok, K) for x in q]
+        seen = _seen_of(self, ok)
+        seen.asked += len(q)
+        way = plan(self.costs, self.reach, k, seen, _exact_cost(self, ok, seen)) if self.graph is not None and not _batch_on_gpu(self, q, ok) else None
+        if way is None: return exactly(self, q, k, ok)
+        return [certified(self, x[None], k, ok, way) for x in q]
 
 # %% ../nbs/08b_planner.ipynb #bab5b514
-@dataclass
-class Seen:
-    "What happened under a filter so far."
-    asked: int = 0    # exact searches
-    tried: int = 0    # graph searches
-    failed: int = 0   # … whose certificate didn't hold
-    @property
-    def fails(self)->float: return (self.failed + 1) / (self.tried + 5)
-
 def _seen_of(part:Part, ok:Passing)->Seen:
     if len(part._seen) > 10_000: part._seen.clear()
-    return part._seen.get(id(ok)) or part._seen.setdefault(id(ok), Seen())
+    return part._seen.get(id(ok)) or part._seen.setdefault(id(ok), Seen(ok.count / ok.n))
 
-def _exact_cost(part:Part, ok:Passing)->float:
-    return part.costs.scanning(ok.count) if id(ok) in part._copies else part.costs.exact(ok.count, ok.n)
+def _exact_cost(part:Part, ok:Passing, seen:Seen)->float:
+    "With its rows side by side, if they are or would be now."
+    return part.costs.copied(ok.count) if id(ok) in part._copies or _worth_keeping(part, ok, seen) else part.costs.exact(ok.count, ok.n)
 
-def certified(part:Part, q:np.ndarray, k:int, ok:Passing, K:int)->Nearest:
-    "Through the graph if its certificate holds; once more with a larger K if that is cheaper than exact; else exact."
-    found, seen = _through_graph(part, q, k, ok, K), _seen_of(part, ok)
-    if len(found.rows) < k:
-        more = min(wanted(k, max(len(found.rows), .5) / K), ok.n - 1)
-        if more > K and part.costs.through_graph(max(part.ef, 2 * more)) < (1 - seen.fails) * _exact_cost(part, ok): found = _through_graph(part, q, k, ok, more)
+def certified(part:Part, q:np.ndarray, k:int, ok:Passing, way:tuple[int, int])->Nearest:
+    "Through the graph if its certificate holds, perhaps once more with the longest list that was measured to be whole; else exact."
+    found, seen = _through_graph(part, q, k, ok, way), _seen_of(part, ok)
+    if len(found.rows) < k and (ef := part.reach[-1][0]) and way[0] < (K := part.reach[-1][1]):
+        exact = _exact_cost(part, ok, seen)
+        if again(part.costs, part.reach, k, max(len(found.rows), .5) / way[0], exact) < exact: found = _through_graph(part, q, k, ok, (K, ef))
     held = len(found.rows) == k
     seen.tried, seen.failed = seen.tried + 1, seen.failed + (not held)
     if not held: return exactly(part, q, k, ok)[0]
@@ -320,19 +380,38 @@ def certified(part:Part, q:np.ndarray, k:int, ok:Passing, K:int)->Nearest:
     return found
 
 # %% ../nbs/08b_planner.ipynb #2726582f
-def _through_graph(part:Part, q:np.ndarray, k:int, ok:Passing, K:int)->Nearest:
-    rows, cosines = part.graph.search(q, K, max(part.ef, 2 * K))
+def _through_graph(part:Part, q:np.ndarray, k:int, ok:Passing, way:tuple[int, int])->Nearest:
+    rows, cosines = part.graph.search(q, *way)
     rows, cosines = (rows[0], cosines[0]) if rows[0, -1] >= 0 else (rows[rows >= 0], cosines[rows >= 0])
-    if ok.count == ok.n: return Nearest(rows, cosines, 'graph')
-    passes = np.flatnonzero(ok.mask[rows])[:k]
-    return Nearest(rows[passes], cosines[passes], 'graph')
+    if ok.count == ok.n: return Nearest(rows[:k], cosines[:k], 'graph')
+    passes, seen = np.flatnonzero(ok.mask[rows]), _seen_of(part, ok)
+    seen.listed, seen.passed = seen.listed + len(rows), seen.passed + len(passes)
+    return Nearest(rows[passes[:k]], cosines[passes[:k]], 'graph')
 
 def _compare(shadow:Shadow, found:Nearest, true:Nearest):
     "A hit counts as found when it is as near as the worst true one: equal vectors may stand for each other."
     shadow.checked += 1; shadow.true += len(true.rows)
     shadow.found += int((found.cosines >= true.cosines[-1] - 1e-6).sum())
 
+# %% ../nbs/08b_planner.ipynb #c45d6c82
+@lru_cache
+def gpus()->int:
+    "How many GPUs FAISS finds; none without the build for it."
+    return _faiss().get_num_gpus()
+
+def _batch_on_gpu(part:Part, q:np.ndarray, ok:Passing)->bool:
+    return len(q) > 1 and gpus() > 0 and (ok.count == ok.n or id(ok) in part._copies or _worth_keeping(part, ok, _seen_of(part, ok)))
+
+def _all_of(part:Part, v:np.ndarray, q:np.ndarray, k:int)->tuple[np.ndarray, np.ndarray]:
+    "The k best of all rows of an array."
+    if not gpus() or k > 2048 or len(q) * v.size < 2**20: return scan(v, q, k)
+    if id(v) not in part._on_gpu: part._on_gpu[id(v)] = _faiss().index_cpu_to_all_gpus(flat_over(v))
+    cosines, rows = part._on_gpu[id(v)].search(q, k)
+    return rows, cosines
+
 # %% ../nbs/08b_planner.ipynb #48b8cf80
+KEPT = .2   # of the vectors' memory, for copies
+
 def exactly(
     part:Part,
     q:np.ndarray,   # float32 (m,d)
@@ -341,20 +420,24 @@ def exactly(
 )->list[Nearest]:   # one a query
     "Look at every row that passes, the cheapest way."
     n, m = len(part.vectors), ok.count
-    if m == n: rows, cosines = scan(part.vectors, q, k)
-    elif (copy := _copy_of(part, ok, len(q))) is not None:
-        at, cosines = scan(copy, q, k)
+    if m == n: rows, cosines = _all_of(part, part.vectors, q, k)
+    elif (copy := _copy_of(part, ok)) is not None:
+        at, cosines = _all_of(part, copy, q, k)
         rows = ok.rows[at]
     elif part.costs.scanning(n) < part.costs.fetching(m): rows, cosines = map(np.concatenate, zip(*(scan_all(part.vectors, x[None], k, ok) for x in q)))
     else: rows, cosines = scan(part.vectors, q, k, ok.rows)
     return [Nearest(r, c, 'exact') for r, c in zip(rows, cosines)]
 
-def _copy_of(part:Part, ok:Passing, queries:int)->np.ndarray|None:
-    "The rows of a filter side by side, if they are kept, or worth keeping now: asked for the third time, or by many queries at once."
+def _worth_keeping(part:Part, ok:Passing, seen:Seen)->bool:
+    "Asked for the third time, or by many queries at once, and not too large."
+    return seen.asked >= 3 and ok.count * part.vectors.shape[1] * 4 <= KEPT * part.vectors.nbytes
+
+def _copy_of(part:Part, ok:Passing)->np.ndarray|None:
+    "The rows of a filter side by side, if they are kept, or worth keeping now."
     if id(ok) in part._copies: return part._copies[id(ok)][1]
-    seen, size, room = _seen_of(part, ok), ok.count * part.vectors.shape[1] * 4, part.vectors.nbytes // 10
-    seen.asked += queries
-    if seen.asked < 3 or size > room: return None
-    while part._copies and sum(v.nbytes for _, v in part._copies.values()) + size > room: part._copies.popitem(last=False)
-    part._copies[id(ok)] = (ok, part.vectors[ok.rows])   # the filter is kept as well, so that its id stays its own
+    if not _worth_keeping(part, ok, _seen_of(part, ok)): return None
+    part._copies[id(ok)] = (ok, aligned(part.vectors[ok.rows]))   # the filter is kept as well, so that its id stays its own
+    while sum(v.nbytes for _, v in part._copies.values()) > KEPT * part.vectors.nbytes:
+        gone, (_, v) = part._copies.popitem(last=False)
+        part._seen.pop(gone, None); part._on_gpu.pop(id(v), None)   # it has to come three times again
     return part._copies[id(ok)][1]

@@ -22,7 +22,7 @@ __all__ = ['FORMAT', 'MEND', 'sealed', 'read_manifest', 'seal', 'publish', 'swee
            'mapped', 'locked', 'append', 'write_part', 'noted']
 
 # %% ../nbs/08c_store.ipynb #789a4c33
-FORMAT = 1
+FORMAT = 2
 
 def sealed(m:dict)->dict:
     "A manifest with its own hash."
