@@ -13,6 +13,7 @@ from mmrag_nb.codes import help_for
 from mmrag_nb.core import Made, run_stage, versions
 from mmrag_nb.domain import load_domain
 from mmrag_nb.index import in_memory, open_index, vocabulary_of
+from mmrag_nb.planner import reach_of
 from mmrag_nb.retrieve import Retriever
 from mmrag_nb.store import seal
 from mmrag_nb.where import Vocabulary
@@ -35,7 +36,7 @@ def table_of(n: int, prefix: str = '') -> pd.DataFrame:
 
 def build(folder: Path, v: np.ndarray, kind: str, size: str, args) -> Path:
     spec = {'kind': kind, 'm': 32, 'ef_construction': 200, 'ef_search': 64}
-    help, raw, far = ('graph', cached_graph(size, v, args)[0], 96) if kind == 'hnsw' else help_for(v, spec)
+    help, raw, far = ('graph', raw := cached_graph(size, v, args)[0], reach_of(raw, v)) if kind == 'hnsw' else help_for(v, spec)
     made = Made({'fields': table_of(len(v))}, {'vectors': v} | ({help: raw} if help else {}), counts={'rows': len(v), 'far': far})
     run_stage(folder, [], {'encoder': 'bench', 'index': spec, **vocabulary_of(load_domain('vehicles'))}, lambda: made); seal(folder)
     return folder
