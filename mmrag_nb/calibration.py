@@ -14,7 +14,7 @@ import pandas as pd
 
 from .abstain import Conformal, Worth, conformal, worth
 from .analyze import judge
-from .core import Made, Reject, load, manifest, plain, progress, run_stage
+from .core import Made, MmragError, Reject, load, manifest, plain, progress, run_stage, sha256
 from .damage_map import damage_map
 from .domain import Domain
 from .index import Limits
@@ -110,7 +110,9 @@ def load_trust(
 )->Trust:
     "What a run learned about its votes, as long as it is about this memory."
     if not (Path(out)/'calibrate'/'manifest.json').exists(): return Trust(why='not calibrated: `mmrag calibrate` has not run')
-    m, raw = manifest(Path(out)/'calibrate'), json.loads((Path(out)/'calibrate'/'trust.json').read_text(encoding='utf-8'))
+    m, path = manifest(Path(out)/'calibrate'), Path(out)/'calibrate'/'trust.json'
+    if not path.exists() or sha256(path) != m['files']['trust.json']['sha256']: raise MmragError(f'{path}: is not what the stage wrote. Delete the folder and run `mmrag calibrate` again.')
+    raw = json.loads(path.read_text(encoding='utf-8'))
     if m['settings']['encoder'] != encoder: return Trust(why='not calibrated: the memory was built anew by another encoder; run `mmrag calibrate` again')
     if m['counts']['memory'] != memory: return Trust(why=f'not calibrated: the memory held {m["counts"]["memory"]} crops then and holds {memory} now; run `mmrag calibrate` again')
     return Trust(raw['lines'] and Conformal(**raw['lines']), raw['worth'] and Worth(**raw['worth']), raw['why'])

@@ -199,10 +199,11 @@ def _moved(ev:Evaluation, i:int)->dict:
     t = moved_by(ev.task, ev.rankings[OURS], i)
     hits = t.assign(crop_id=ev.rows.crop_id.iloc[t.row].tolist(), hit=range(1, len(t) + 1)).drop(columns='row').to_dict('records')
     less, turned = ([h for h in hits if h[c] != h['voted']] for c in ('without', 'relabelled'))
-    alone = 'No single hit decides this vote: left out, or given the other label, none changes it.'
-    names = lambda hs, c: ', '.join(f'hit {h["hit"]} ({h["kind"].replace("_", " ")}, then {h[c].replace("_", " ") or "no vote"})' for h in hs)
-    said = [f'Without {names(less, "without")} the vote would be another.'] * bool(less) + [f'With the question\'s kind as its label, so would be {names(turned, "relabelled")}.' if less else f'With the question\'s kind as its label, {names(turned, "relabelled")} would change the vote.'] * bool(turned)
-    return {'sentence': ' '.join(said) or alone, 'hits': hits}
+    told = [f'without {_hits(less, "without")}'] * bool(less) + [f'with the label of the question, {_hits(turned, "relabelled")}'] * bool(turned)
+    return {'sentence': f'Hits that decide the vote alone: {"; ".join(told)}.' if told else 'No single hit decides this vote: without any one of them, or with any one relabelled, it stays.', 'hits': hits}
+
+def _hits(hits:list[dict], then:str)->str: return ', '.join(f'hit {h["hit"]} ({_said(h["kind"])}) it would be {_said(h[then]) or "no vote"}' for h in hits)
+def _said(name:str)->str: return name.replace('_', ' ')
 
 def _doubts(vectors:np.ndarray, ev:Evaluation, shown:int=8)->list[dict]:
     "The labels most worth a look, with the neighbours that contradict them."
