@@ -65,8 +65,13 @@ def abstention_part(
     names = {'answered': s.by == 'vote', 'right': s.right}
     shares = {n: _share(v.to_numpy(float), np.ones(len(s)), weights) for n, v in names.items()} | {'right_of_answered': _share(s.right.to_numpy(float), (s.by == 'vote').to_numpy(float), weights)}
     curve = risk_coverage(s.confidence.to_numpy(), s.right.to_numpy(bool))
-    return {'why': '', 'photos': len(s), 'damaged': int(s.has_damage.sum()), 'known': len(known), 'coverage': trust.lines.coverage, **shares, 'auroc': _auroc(s, weights), 'calibration': _honest(said, s),
+    return {'why': '', 'photos': len(s), 'damaged': int(s.has_damage.sum()), 'known': len(known), 'coverage': trust.lines.coverage, **shares, 'majority': _majority(s), 'auroc': _auroc(s, weights), 'calibration': _honest(said, s),
             'cascade': saved_calls(s), 'coverages': [_at(c, said, known, trust) for c in COVERAGES], 'risk': curve.round(4).to_numpy().tolist()}
+
+def _majority(s:pd.DataFrame)->float:
+    "How often the more frequent answer is right, without looking."
+    damaged = float(np.average(s.has_damage, weights=s.stands_for))
+    return max(damaged, 1 - damaged)
 
 def saved_calls(s:pd.DataFrame)->dict:
     "Calls of a model that the vote makes needless."
