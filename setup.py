@@ -12,7 +12,7 @@ setup(
     author_email=cfg['author_email'], license='Apache-2.0', keywords=cfg['keywords'],
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     packages=find_packages(include=['mmrag_nb', 'mmrag_nb.*']), include_package_data=True,
-    package_data={'mmrag_nb': ['domains/*.yaml', 'templates/*']}, zip_safe=False,
+    package_data={'mmrag_nb': ['domains/*.yaml', 'templates/*', 'weights/*/*']}, zip_safe=False,
     python_requires='>=' + cfg['min_python'], install_requires=cfg['requirements'].split(),
     extras_require={k.removesuffix('_requirements'): v.split() for k, v in cfg.items() if k.endswith('_requirements')},
     entry_points={'console_scripts': cfg['console_scripts'].split()})

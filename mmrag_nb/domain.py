@@ -283,7 +283,7 @@ class Domain(Subject):
     split: Split = Split()
     crops: Crops = Crops()
     text: Text = Text()
-    encoder: str = 'histogram'
+    encoder: str = 'embedded'
     embedding: Embedding = Embedding()
     index: IndexSpec = IndexSpec()
     filters: Annotated[dict[str, str], BeforeValidator(_listed)] = {}   # the word that users filter by → the table's column

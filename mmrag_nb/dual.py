@@ -12,13 +12,13 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 # %% auto #0
-__all__ = ['DualConfig', 'Block', 'halve', 'vision_body', 'pool', 'TextTower', 'DualModel']
+__all__ = ['DualConfig', 'Block', 'shrink', 'vision_body', 'pool', 'TextTower', 'DualModel']
 
 # %% ../nbs/07h_dual.ipynb #54a8b681
 class DualConfig(PretrainedConfig):
     "Sizes of both towers."
     model_type = 'mmrag-dual'
-    def __init__(self, widths=(32, 64, 128, 256), blocks=(0, 1, 1, 1), projection_dim=256, image_size=160,
+    def __init__(self, widths=(64, 128, 256), blocks=(0, 1, 1), projection_dim=256, image_size=128,
                  vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
         self.widths, self.blocks, self.projection_dim, self.image_size = list(widths), list(blocks), projection_dim, image_size
         self.vocab_size, self.text_width, self.text_layers, self.text_heads = vocab_size, text_width, text_layers, text_heads
@@ -34,15 +34,15 @@ class Block(nn.Module):
         self.norm_a, self.norm_b = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
     def forward(self, x): return F.relu(x + self.norm_b(self.b(F.relu(self.norm_a(self.a(x))))))
 
-def halve(before:int, after:int)->nn.Sequential:
-    "Half the size, other channels."
-    return nn.Sequential(nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+def shrink(before:int, after:int, kernel:int=3, stride:int=2)->nn.Sequential:
+    "A smaller map of other channels."
+    return nn.Sequential(nn.Conv2d(before, after, kernel, stride, kernel//2, bias=False), nn.BatchNorm2d(after), nn.ReLU())
 
 def vision_body(cfg:DualConfig)->nn.Sequential:
-    "Pixels to the last map."
-    steps, before = [], 3
+    "Pixels to the last map: a quarter of the side at once, then halves."
+    steps, before = [], None
     for width, n in zip(cfg.widths, cfg.blocks):
-        steps += [halve(before, width), *(Block(width) for _ in range(n))]
+        steps += [shrink(3, width, 7, 4) if before is None else shrink(before, width), *(Block(width) for _ in range(n))]
         before = width
     return nn.Sequential(*steps)
 

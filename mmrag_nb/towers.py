@@ -19,7 +19,7 @@ from .encoder import Encoder, unit
 from .preprocess import Prepared, Recipe, prepare, read_recipe, scaled
 
 # %% auto #0
-__all__ = ['OWN', 'check_folder', 'quiet', 'load_config', 'load_model', 'cells', 'cover_cells', 'average', 'mix',
+__all__ = ['OWN', 'check_folder', 'quiet', 'check_sums', 'load_config', 'load_model', 'cells', 'cover_cells', 'average', 'mix',
            'region_vectors', 'pick_device', 'pick_dtype', 'bears_half', 'half_of', 'folder_hash', 'tower_fingerprint',
            'Tower', 'run', 'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights', 'patch_weights', 'forward',
            'out_of_memory', 'encode_texts', 'tokenise', 'tokenizer', 'text_limit', 'warn_long']
@@ -53,10 +53,19 @@ def quiet():
         tl.set_verbosity(level)
         if bar: tl.enable_progress_bar()
 
+def check_sums(folder:Path):
+    "Compare the files of a checkpoint with its `SHA256SUMS`, where it has one: a flipped bit loads without a word."
+    sums = Path(folder)/'SHA256SUMS'
+    for line in sums.read_text().splitlines() if sums.is_file() else ():
+        wanted, _, name = line.partition('  ')
+        is_ = sha256(Path(folder)/name) if (Path(folder)/name).is_file() else 'missing'
+        if is_ != wanted: raise MmragError(f'{folder}/{name}: is damaged: its SHA-256 is {is_[:16]}, expected {wanted[:16]}. Fetch it again; for "embedded", reinstall mmrag_nb.')
+
 def load_config(folder:Path):
     "A checkpoint's configuration, of an architecture that transformers or this package knows."
     from transformers import AutoConfig
     cfg = check_folder(folder)
+    check_sums(folder)
     kind = cfg.get('model_type', '')
     if kind in OWN: importlib.import_module(OWN[kind])
     try: return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
