@@ -5,7 +5,9 @@
     python benchmarks/evaluate.py speed --crops 2500 --draws 1000
 
 grid: encoders × ways of cutting × pooling; each builds its own crops, vectors and report (OUT/presets/NAME/evaluate/report.html). Questions ask from pixels
-alone; with pooling `region` a second row tells what knowing the outline would give. --limit 60 tries it on few photos.
+alone; with pooling `region` a second row tells what knowing the outline would give. "size alone" is the AUROC of a predictor that sees nothing but the area of
+a window: where it is near 1, the way of cutting (or two sources of photos) gives damaged from clean away, and the AUROC beside it says nothing about looking.
+--limit 60 tries it on few photos.
 speed: ranking, trec_eval's measures, vote, baselines and bootstrap on drawn vectors; a fifth asks the rest, or a table asks itself.
 """
 import argparse, itertools, platform, time
@@ -39,11 +41,18 @@ def rows_of(name: str, folder: Path) -> list[dict]:
     "A run's figures, those with the outline given, and what never looking gives."
     m, counts = load(folder/'evaluate', 'metrics').query('by == "all"'), manifest(folder/'evaluate')['counts']
     systems = {'ours': name, 'outline given': f'{name}, outline given', 'majority': f'  majority', 'by lot': '  by lot'}
-    return [{'run': label, 'asked': counts['questions'], 'memory': counts['memory']} | figures(m[m.system == s]) for s, label in systems.items() if (m.system == s).any()]
+    return [{'run': label, 'asked': counts['questions'], 'memory': counts['memory']} | figures(m[m.system == s]) | {'size alone': by_size(folder) if s == 'ours' else ''} for s, label in systems.items() if (m.system == s).any()]
 
 def figures(m: pd.DataFrame) -> dict:
     at = m.set_index(['average', 'measure'])
     return {label: said(at.loc[k]) if k in at.index else '–' for k, label in FIGURES.items()}
+
+def by_size(folder: Path) -> str:
+    "AUROC of the window's area alone, on the test side; whichever way round it is better."
+    from sklearn.metrics import roc_auc_score
+    t = load(folder/'crops', 'crops').query('side == "test"').dropna(subset='has_damage')
+    y, area = t.has_damage.astype(bool), (t.x1 - t.x0)*(t.y1 - t.y0)
+    return f'{max(s := roc_auc_score(y, area), 1 - s):.3f}' if 0 < y.sum() < len(y) else '–'
 
 def said(r) -> str: return f'{r.value:.3f} ({r.low:.3f}–{r.high:.3f})'
 
