@@ -187,7 +187,7 @@ def near_rows(
     return np.ascontiguousarray(q / np.linalg.norm(q, axis=1, keepdims=True), np.float32)
 
 # %% ../nbs/08b_planner.ipynb #dc609992
-WIDTHS = (32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
+WIDTHS = (32, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
 LENGTHS = (32, 48, 64, 96, 128, 160, 192, 256)   # from 32 on: of ten rows too few are missed to count them
 
 def reach_of(
@@ -202,7 +202,7 @@ def reach_of(
     for ef in WIDTHS:
         if reach and (reach[-1][1] == lengths[-1] or ef > 4 * reach[0][0]): break   # wider costs more than it could bring
         c = graph.search(q, lengths[-1], ef)[1]
-        missing = [K for K in lengths if (c[:, :K] < true[:, K - 1:K] - 1e-6).mean() > .0002]
+        missing = [K for K in lengths if (c[:, :K] < true[:, K - 1:K] - 1e-6).mean() > .00015]
         longest = max((K for K in lengths if K < min(missing, default=np.inf)), default=0)
         if longest > (reach[-1][1] if reach else 0): reach.append([ef, longest])
     return reach
