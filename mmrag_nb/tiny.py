@@ -99,7 +99,7 @@ def _convnext(size:str, side:int, patch:int):
 
 def _mmrag(size:str, side:int, patch:int):
     from mmrag_nb.dual import DualConfig, DualModel
-    scale = {'widths': (8, 8, 16, 32), 'projection_dim': 32, 'text_width': 32, 'text_layers': 2} if size == 'tiny' else {}
+    scale = {'widths': (8, 16, 32), 'projection_dim': 32, 'text_width': 32, 'text_layers': 2} if size == 'tiny' else {}
     return DualModel(DualConfig(image_size=side, vocab_size=VOCABULARY, **scale)), {'image_processor_type': 'ViTImageProcessor', 'size': {'height': side, 'width': side}, 'resample': 2} | HALF
 
 MAKERS = {'clip': _clip, 'metaclip': _metaclip, 'metaclip-2': _metaclip2, 'siglip-2': _siglip, 'siglip-2-naflex': _naflex,
