@@ -188,34 +188,37 @@ def peak_mb():
     if status.exists(): return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith('VmHWM'))/1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
 
-def measure(what: str, home: Path):
-    "In a process of its own: seconds and peak memory of one pass after a first one to warm up."
+WAYS = ('decode', 'stage', 'stage, 2 workers', 'decode, 2 threads')
+
+def measure(what: str, home: Path, rounds: int):
+    "In a process of its own: seconds of each way, turn about, so that a busy minute of the machine meets them all; of one way alone also its peak memory."
     data, out = home/'data', home/'out'
     paths = load(out/'photos', 'photos').photo_id.tolist()
-    run = {'decode': lambda: decode_alone(data, paths), 'decode, 2 threads': lambda: decode_in_two(data, paths), 'stage': lambda: whole_stage(data, out, 0), 'stage, 2 workers': lambda: whole_stage(data, out, 2)}[what]
-    best = []
-    for _ in range(4):
-        (out/'crops/manifest.json').unlink(missing_ok=True)
-        w, c = time.perf_counter(), time.process_time()
-        n = run()
-        best.append((time.process_time() - c, time.perf_counter() - w))
-    cpu, wall = min(b[0] for b in best[1:]), min(b[1] for b in best[1:])
-    print(json.dumps({'what': what, 'photos': len(paths), 'n': n, 'cpu': cpu, 'wall': wall, 'peak MB': peak_mb()}))
+    run = {'decode': lambda: decode_alone(data, paths), 'decode, 2 threads': lambda: decode_in_two(data, paths), 'stage': lambda: whole_stage(data, out, 0), 'stage, 2 workers': lambda: whole_stage(data, out, 2)}
+    rows = []
+    for turn in range(rounds + 1):
+        for way in WAYS if what == 'all' else (what,):
+            (out/'crops/manifest.json').unlink(missing_ok=True)
+            w, c = time.perf_counter(), time.process_time()
+            n = run[way]()
+            if turn: rows.append({'way': way, 'turn': turn, 'n': n, 'cpu': time.process_time() - c, 'wall': time.perf_counter() - w})
+    print(json.dumps({'photos': len(paths), 'rows': rows, 'peak MB': peak_mb()}))
 
 def run_stage_beside(a):
     with tempfile.TemporaryDirectory() as d:
         home = Path(d) if a.home is None else a.home
         if not (home/'out/split/manifest.json').exists(): prepared(home, a.photos, a.seed)
-        rows = []
-        for what in ('decode', 'decode, 2 threads', 'stage', 'stage, 2 workers'):
-            done = subprocess.run([sys.executable, __file__, 'measure', what, str(home)], capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-        t = pd.DataFrame(rows).set_index('what')
+        def measured(what, rounds): return json.loads(subprocess.run([sys.executable, __file__, 'measure', what, str(home), str(rounds)], capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+        all_, peaks = measured('all', a.rounds), {way: measured(way, 1)['peak MB'] for way in WAYS}
+        t = pd.DataFrame(all_['rows'])
         sizes = [f.stat().st_size for f in (home/'data').rglob('*.jpg')]
-        print(f'\n{t.photos.iloc[0]} photos of {np.mean(sizes)/1e6:.1f} MB, {t.n["stage"]} crops; load {os.getloadavg()[0]:.1f}')
-        t['CPU ms a photo'], t['wall ms a photo'] = 1e3*t.cpu/t.photos, 1e3*t.wall/t.photos
-        print(t[['CPU ms a photo', 'wall ms a photo', 'peak MB']].round(1).to_string())
-        print(f'stage / decode: {t.cpu["stage"]/t.cpu["decode"]:.2f} CPU, {t.wall["stage"]/t.wall["decode"]:.2f} wall; two workers: {t.wall["stage"]/t.wall["stage, 2 workers"]:.2f} x one (decoding alone, two threads: {t.wall["decode"]/t.wall["decode, 2 threads"]:.2f} x one)')
+        print(f'\n{all_["photos"]} photos of {np.mean(sizes)/1e6:.1f} MB, {t.n[t.way == "stage"].iloc[0]} crops; {a.rounds} rounds, each way in turn; load {os.getloadavg()[0]:.1f}')
+        shown = t.groupby('way')[['cpu', 'wall']].median().loc[list(WAYS)]*1e3/all_['photos']
+        print(shown.set_axis(['CPU ms a photo', 'wall ms a photo'], axis=1).assign(**{'peak MB': pd.Series(peaks)}).round(1).to_string())
+        cpu, wall = t.pivot(index='turn', columns='way', values='cpu'), t.pivot(index='turn', columns='way', values='wall')
+        def said(r): return f'{r.median():.2f} ({r.min():.2f}-{r.max():.2f})'
+        print(f'median (range) over rounds. stage / decode: CPU {said(cpu["stage"]/cpu["decode"])}, wall {said(wall["stage"]/wall["decode"])}; '
+              f'two workers: {said(wall["stage"]/wall["stage, 2 workers"])} x one; decoding alone, two threads: {said(wall["decode"]/wall["decode, 2 threads"])} x one')
 
 
 def main():
@@ -224,9 +227,9 @@ def main():
     ap.add_argument('rest', nargs='*', help=argparse.SUPPRESS)
     ap.add_argument('--labels', type=Path, help='folder of LabelMe files instead of drawn layouts')
     ap.add_argument('--size', type=int, default=336); ap.add_argument('--context', type=float, default=16); ap.add_argument('--seed', type=int, default=0)
-    ap.add_argument('--photos', type=int, default=16, help='how many to draw'); ap.add_argument('--home', type=Path, help='keep the drawn 12 MP photos here')
+    ap.add_argument('--photos', type=int, default=16, help='how many to draw'); ap.add_argument('--rounds', type=int, default=7); ap.add_argument('--home', type=Path, help='keep the drawn 12 MP photos here')
     a = ap.parse_args()
-    if a.what == 'measure': return measure(a.rest[0], Path(a.rest[1]))
+    if a.what == 'measure': return measure(a.rest[0], Path(a.rest[1]), int(a.rest[2]))
     print(f'Python {platform.python_version()}, ' + ', '.join(f'{m} {importlib.metadata.version(m)}' for m in ('numpy', 'scipy', 'shapely', 'simplejpeg')) + f'; seed {a.seed}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores')
     for name, run in {'layouts': run_layouts, 'speed': run_speed, 'stage': run_stage_beside}.items():
         if a.what in ('all', name): run(a)

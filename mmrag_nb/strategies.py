@@ -45,9 +45,8 @@ def _painted(silhouette, frame:Frame)->np.ndarray:
 
 def _shares(cells, frame:Frame)->np.ndarray:
     "float (ny,nx): mean of the cells in the window at every step."
-    nx, ny = np.maximum(1, frame.window//_step(frame))
-    sums = cv2.integral(cells)
-    return (sums[ny:, nx:] - sums[:-ny, nx:] - sums[ny:, :-nx] + sums[:-ny, :-nx])/(nx*ny)
+    nx, ny = map(int, np.maximum(1, frame.window//_step(frame)))
+    return cv2.boxFilter(cells, -1, (nx, ny), anchor=(0, 0))[:len(cells) - ny + 1, :cells.shape[1] - nx + 1]
 
 # %% ../nbs/05c_strategies.ipynb #d30a2883
 def _spread(good, stride:float)->np.ndarray:
@@ -59,7 +58,7 @@ def _spread(good, stride:float)->np.ndarray:
 def _rest(cells, good, at, frame:Frame)->list[tuple]:
     "Places, in steps, of further windows that show what is left in the corners."
     cells, more, (w, h) = cells.copy(), [], frame.window//_step(frame)
-    for x, y in at: cells[round(y):round(y) + h, round(x):round(x) + w] = 0
+    for x, y in np.round(at).astype(int).tolist(): cells[y:y + h, x:x + w] = 0
     while (gain := _shares(cells, frame)*good).max(initial=0) >= _WORTH:
         y, x = np.unravel_index(gain.argmax(), gain.shape)
         cells[y:y + h, x:x + w] = 0
@@ -72,7 +71,9 @@ def inside(
     windows:np.ndarray,  # int (k,4)
 )->np.ndarray:           # float (k,)
     "Share of each window that lies in the silhouette, exactly."
-    return np.array([shapely.clip_by_rect(silhouette, *w).area/((w[2] - w[0])*(w[3] - w[1])) for w in windows.tolist()])
+    shapely.prepare(silhouette)
+    whole = shapely.covers(silhouette, shapely.box(*windows.T))
+    return np.array([1. if all_ else shapely.clip_by_rect(silhouette, *w).area/((w[2] - w[0])*(w[3] - w[1])) for w, all_ in zip(windows.tolist(), whole)])
 
 # %% ../nbs/05c_strategies.ipynb #c12b900b
 def grid(
