@@ -28,8 +28,8 @@ from .report import BLIND, asked_row, blind_level, examples, figure_rows, headli
 
 # %% auto #0
 __all__ = ['OURS', 'LOTS', 'PARTS', 'GATES', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'read_gates',
-           'check_gates', 'page_of', 'with_about', 'with_moved', 'run_evaluate', 'check_other', 'material', 'verified',
-           'checked', 'arms']
+           'check_gates', 'page_of', 'with_about', 'with_moved', 'run_evaluate', 'check_other', 'material', 'unseen',
+           'verified', 'checked', 'arms']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -272,6 +272,21 @@ def material(
     return rows[whole], vectors[whole], {n: v[whole] for n, v in others.items()}, left
 
 # %% ../nbs/11_evaluation.ipynb #95726759
+def unseen(
+    encoder:str,   # as the domain names it
+    out:Path,      # folder of the stages
+)->list[dict]:     # check, ok, found; empty where a checkpoint doesn't say
+    "Refuse to ask an encoder about photos that it was trained on, where its checkpoint names them (`trained_on.json`)."
+    from mmrag_nb.embed import find_checkpoint
+    said = None if encoder == 'histogram' else find_checkpoint(encoder)/'trained_on.json'
+    if said is None or not said.is_file(): return []
+    photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id').query('side == "test"')
+    known, trained = set(json.loads(said.read_text(encoding='utf-8'))['photos']), photos.sha256.astype(str).str[:16]
+    lost = photos.photo_id[trained.isin(known)]
+    if len(lost): raise MmragError(f'{len(lost)} photos of the test side, such as {lost.iloc[0]}, are among those that "{encoder}" was trained on: how well it does on them would mean nothing. Take another encoder, or the split that left them out.')
+    return [{'check': 'Photos the encoder was trained on', 'ok': True, 'found': f'none of the {len(photos)} test photos is among the {len(known)} that "{encoder}" names'}]
+
+# %% ../nbs/11_evaluation.ipynb #00e9065c
 def verified(
     domain:Domain, # as it was split
     out:Path,      # folder of the stages
@@ -282,7 +297,7 @@ def verified(
     both = c['on_both_sides']
     links = ', '.join(f'{n} {why.replace("_", " ")}' for why, n in c['links_checked'].items()) or 'none'
     return [{'check': 'Split verified anew', 'ok': True, 'found': f'{c["photos"].get("train", 0)} photos train, {c["photos"].get("test", 0)} test; groups on both sides {both["groups"]}, same files {both["files"]}, near-duplicates {"not looked for" if both["near_duplicates"] is None else both["near_duplicates"]}'},
-            {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, check_index(out)]
+            {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, *unseen(domain.encoder, out), check_index(out)]
 
 def checked(ev:Evaluation, queries:Path|None)->list[dict]:
     "What the evaluation itself made sure of."

@@ -92,16 +92,20 @@ def vote(
     hits:Hits, # examples
 )->Vote:       # their answer
     "The answer of the neighbours."
-    t = hits.table.assign(w=weights(hits.table.score.to_numpy())) if len(hits) else hits.table
-    said = t[t.has_damage.notna()] if len(t) else t
-    if not len(said): return Vote()
-    p = float(said.w[said.has_damage.astype(bool)].sum() / said.w.sum())
-    agree = said[said.has_damage.astype(bool) == (p >= .5)].sort_values('w', ascending=False, kind='stable')
-    kinds = _shares(agree.explode('kinds').dropna(subset='kinds'), 'kinds', agree.w.sum()) if p >= .5 else {}
-    place = {c: next(iter(s)) for c in ('zone', 'area', 'part', 'severity') if c in agree and (s := _shares(agree.dropna(subset=c), c, 1.))}
-    return Vote(p >= .5, p, next(iter(kinds), None), kinds, place, len(said), tuple(agree.crop_id))
+    t = hits.table
+    if not len(t): return Vote()
+    w, sides = weights(t.score.to_numpy()).tolist(), [None if pd.isna(d) else bool(d) for d in t.has_damage]
+    said = [i for i, side in enumerate(sides) if side is not None]
+    if not said: return Vote()
+    p = sum(w[i] for i in said if sides[i]) / sum(w[i] for i in said)
+    agree = sorted((i for i in said if sides[i] == (p >= .5)), key=lambda i: -w[i])
+    named = [(k, w[i]) for i in agree for k in (t.kinds.iloc[i] if t.kinds.iloc[i] is not None else ())] if p >= .5 else []
+    kinds = _shares(named, sum(w[i] for i in agree))
+    place = {c: next(iter(s)) for c in ('zone', 'area', 'part', 'severity') if c in t and (s := _shares([(v, w[i]) for i in agree if not pd.isna(v := t[c].iloc[i])], 1.))}
+    return Vote(p >= .5, p, next(iter(kinds), None), kinds, place, len(said), tuple(t.crop_id.iloc[i] for i in agree))
 
-def _shares(rows:pd.DataFrame, column:str, total:float)->dict[str, float]:
+def _shares(votes:list[tuple], total:float)->dict[str, float]:
     "Votes by value, most first; equal ones by name."
-    s = (rows.groupby(rows[column].astype(str)).w.sum() / total)
-    return {k: float(s[k]) for k in sorted(s.index, key=lambda k: (-s[k], k))}
+    s = {}
+    for value, w in votes: s[str(value)] = s.get(str(value), 0.) + w/total
+    return {k: s[k] for k in sorted(s, key=lambda k: (-s[k], k))}
