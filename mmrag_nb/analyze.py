@@ -25,7 +25,7 @@ from .pixels import read_photo
 from .prompt import Ask, fit, fit_domain, messages
 from .questions import parse_question
 from .index import Limits
-from .retrieve import Retriever, found_in_photo, kinds_in
+from .retrieve import Retriever, found_in_photo, hits_of_many, kinds_in
 from .taxonomy import Taxonomy, normalize
 
 # %% auto #0
@@ -63,7 +63,7 @@ def judge(
 )->tuple[Finding, Hits]:        # the answer; the examples of the most suspicious window
     "Ask the memory alone about a photo."
     boxes, found = found_in_photo(retriever, photo, k, where, limits)
-    hits = [retriever.hits(f) for f in found]
+    hits = hits_of_many(found, retriever.pictures)
     votes = [vote(h) for h in hits]
     return by_vote(retriever.domain, votes, boxes), hits[max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)]
 

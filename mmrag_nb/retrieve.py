@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from .taxonomy import Taxonomy
 from .where import coded
 
 # %% auto #0
-__all__ = ['query_vector', 'Retriever', 'kinds_in', 'in_words', 'hits_of', 'found_in_photo']
+__all__ = ['query_vector', 'Retriever', 'kinds_in', 'in_words', 'hits_of', 'hits_of_many', 'found_in_photo']
 
 # %% ../nbs/09_retrieval.ipynb #b2fd8399
 def query_vector(
@@ -124,12 +125,24 @@ def _table(found:Found, scored:Callable|None)->pd.DataFrame:
     t = pd.concat([pd.DataFrame(head), t], axis=1).assign(way=found.way)
     return t if scored is None else t.assign(**scored(t))
 
+def hits_of_many(
+    found:list[Found],             # for the windows of a photo, say
+    pictures:Pictures|None=None,   # to show them
+)->list[Hits]:
+    "The same for many queries: when somebody looks at one, the fields of all are fetched together, a tenth of the work."
+    ends = np.cumsum([0, *(len(f.rows) for f in found)])
+    if any(f.state is not found[0].state for f in found): return [hits_of(f, pictures) for f in found]   # rows of unlike moments
+    @cache
+    def every()->pd.DataFrame: return _table(replace(found[0], rows=np.concatenate([f.rows for f in found]), cosines=np.concatenate([f.cosines for f in found])), None)
+    def part(i:int)->pd.DataFrame: return every().iloc[ends[i]:ends[i + 1]].reset_index(drop=True).assign(rank=np.arange(1, len(found[i].rows) + 1), way=found[i].way)
+    return [Hits(partial(part, i), f.way, f.passing, f.exact, pictures) for i, f in enumerate(found)]
+
 # %% ../nbs/09_retrieval.ipynb #8c8de365
 def _search_many(r:Retriever, queries:list, k:int, where:dict|None)->list[Hits]:
     "Hits of each query."
     if not len(queries): return []
     vectors = r.encoder.image(list(queries)) if r.encoder is not None and all(_is_picture(q) for q in queries) else np.stack([query_vector(r.encoder, q) for q in queries])
-    return [hits_of(f, r.pictures, _said(q)) for f, q in zip(r.index.search_many(vectors, k, r.canonical(where)), queries)]
+    return [replace(h, asked=_said(q)) for h, q in zip(hits_of_many(r.index.search_many(vectors, k, r.canonical(where)), r.pictures), queries)]
 
 # %% ../nbs/09_retrieval.ipynb #34a1fa61
 def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None)->Hits:
