@@ -225,7 +225,7 @@ def run(domain: DOMAIN, data: DATA = None, out: OUT = None, workers: WORKERS = 0
 @verb
 def demo(
     out: Annotated[Path, typer.Option('--out', help='Folder for photos and results.')] = Path('outputs/demo'),
-    photos: Annotated[int, typer.Option('--photos', min=20, help='How many photos to draw.')] = 60,
+    photos: Annotated[int, typer.Option('--photos', min=20, help='How many photos to draw.')] = 100,
     workers: WORKERS = 0, settings: SET = None, as_json: JSON = False,
 ):
     "Draw inspection photos and run the whole line on them: the quickest way to see what this is."

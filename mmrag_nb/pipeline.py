@@ -274,7 +274,7 @@ def _searched(retriever, text:str, k:int, asked:dict|None)->dict:
 # %% ../nbs/12_pipeline.ipynb #7a6616d8
 def demo(
     out:Path=Path('outputs/demo'),  # folder for photos and results
-    photos:int=60,                  # how many to draw
+    photos:int=100,                 # how many to draw
     workers:int=0,                  # processes
     settings:tuple[str, ...]=(),    # changes to the domain
     tell=lambda line: None,         # called with a line a stage
