@@ -66,7 +66,7 @@ def line(a, home:Path):
     out = draw_photos(home/'line', a.photos, a.drawings, a.crops, a.seed)
     print(f'\n## End to end: {a.photos} photos of 4000 x 3000 px ({a.drawings} drawn), {a.crops} crops of 336 px each, workers {a.workers}')
     print(f'{"":22}{"model alone":>13}{"end to end":>13}{"ratio":>8}{"naive":>9}{"times":>8}   crops/s')
-    for name, family, size, side, dtype in (('embedded (its size)', 'mmrag', 'b', 160, 'auto'), ('embedded, half', 'mmrag', 'b', 160, half_of(pick_device()) or 'float32'), ('ViT-B/16', 'vit', 'b', 224, 'auto'), ('ViT-B/16, float32', 'vit', 'b', 224, 'float32')):
+    for name, family, size, side, dtype in (('embedded (its size)', 'mmrag', 'b', 128, 'auto'), ('embedded, half', 'mmrag', 'b', 128, half_of(pick_device()) or 'float32'), ('ViT-B/16', 'vit', 'b', 224, 'auto'), ('ViT-B/16, float32', 'vit', 'b', 224, 'float32')):
         encoder = open_encoder(random_checkpoint(family, home/f'{family}-{size}', size, side), Embedding(dtype=dtype))
         work = plan(encoder, out/'data', out)
         n = len(work.crops)

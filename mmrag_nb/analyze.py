@@ -158,6 +158,7 @@ class Answered:
     map: DamageMap
     by: str                     # vote, vlm, person
     replies: tuple[Reply, ...] = ()
+    calibrated: bool = False    # a vote's confidence is how often such votes were right, not a share of votes
 
 @dataclass(frozen=True)
 class Analyzer:
@@ -173,7 +174,7 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)-
     voted, hits = judge(a.retriever, photo, k, where)
     m = damage_map(a.retriever, photo, where)
     if a.lines and a.lines.encoder not in ('', a.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
-    if a.worth and k == a.worth.k: voted = believed(voted, a.worth)
+    if (calibrated := bool(a.worth) and k == a.worth.k): voted = believed(voted, a.worth)
     voted = held(voted, m.score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
     spec, seen, replies = a.retriever.domain.analyzer, examples_for(a.retriever, m, max(a.retriever.domain.analyzer.examples, 2)), []
     def ask_model():
@@ -181,7 +182,7 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)-
         replies.extend(r)
         return finding
     done = cascade(voted, ask_model if a.engine else None, sure=.7 if a.lines else 0.)
-    return Answered(done.finding, question, seen if replies else hits, m, done.by, tuple(replies))
+    return Answered(done.finding, question, seen if replies else hits, m, done.by, tuple(replies), calibrated)
 
 # %% ../nbs/10_analysis.ipynb #ff145c3d
 def _kinds(retriever:Retriever)->list[str]|None:
@@ -207,7 +208,7 @@ def answer_page(
     "Write an answer as a page."
     f = answered.finding
     rows = {'Found': {True: 'damage', False: 'no damage', None: 'not certain'}[f.damage_detected], 'Kinds': ', '.join(f.damage_types), 'Place': ', '.join(f'{k}: {x}' for k, x in f.location.items()), 'Severity': f.severity or '',
-            'Confidence': f'{f.confidence:.0%}' + (' of the votes' if f.engine == 'vote' else ' by its own word'), 'Settled by': {'vote': 'similar labelled examples', 'vlm': 'a vision-language model', 'person': 'nobody yet: a person should look'}[answered.by], 'Why open': f.reason,
+            'Confidence': f'{f.confidence:.0%}' + (' by its own word' if f.engine != 'vote' else ': so often were such votes right about the memory\'s own photos' if answered.calibrated else ' of the votes'), 'Settled by': {'vote': 'similar labelled examples', 'vlm': 'a vision-language model', 'person': 'nobody yet: a person should look'}[answered.by], 'Why open': f.reason,
             'Evidence': ', '.join(f.evidence), 'In words': f.analysis, 'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
     table = ''.join(f'<tr><th>{k}</th><td>{html.escape(str(x))}</td></tr>' for k, x in rows.items() if x)
     pictures = ''.join(f'<figure><img alt="{t}" src="data:image/jpeg;base64,{base64.b64encode(picture_jpeg(p, size=620)).decode()}"><figcaption>{t}</figcaption></figure>' for t, p in (('The photo', photo), ('Red: nearer to damaged examples; framed: looked at first', painted(photo, answered.map))))
