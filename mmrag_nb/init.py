@@ -5,7 +5,7 @@
 # %% ../nbs/12a_init.ipynb #87853b3e
 from __future__ import annotations
 
-import json, re, unicodedata
+import json, os, re, unicodedata
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from .core import MmragError, UsageError, write_text
 from .domain import parse_domain
 
 # %% auto #0
-__all__ = ['IMAGES', 'SAMPLE', 'RECOGNISERS', 'walk', 'photos_in', 'Guess', 'globs', 'coco', 'labelme', 'template', 'voc', 'yolo',
-           'imagefolder', 'table', 'folders', 'plain_folder', 'look', 'slug', 'domain_text', 'init_domain']
+__all__ = ['IMAGES', 'SAMPLE', 'RECOGNISERS', 'walk', 'photos_in', 'Guess', 'globs', 'coco', 'labelme', 'common_end', 'template',
+           'voc', 'yolo', 'imagefolder', 'table', 'folders', 'plain_folder', 'look', 'slug', 'domain_text',
+           'init_domain']
 
 # %% ../nbs/12a_init.ipynb #6802fe8e
 IMAGES = {'.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.bmp'}
@@ -80,18 +81,27 @@ def labelme(folder:Path, found:dict, photos:list[Path])->Guess|None:
     read = [(p, d) for p in islice(found.get('.json', []), SAMPLE) if isinstance(d := _json(folder/p), dict) and isinstance(d.get('shapes'), list)]
     if not read: return None
     counts = Counter(str(s.get('label')) for _, d in read for s in d['shapes'] if isinstance(s, dict))
-    templates = list(Counter(template(p, photos) for p, _ in read))
-    return Guess('labelme', f'{read[0][0]} holds shapes', globs(photos), [t for t in templates if t] or ['{stem}.json'], counts)
+    end = common_end(photos)
+    templates = [t for t in Counter(template(p, photos, end) for p, _ in read) if t]
+    patterns = [g.replace('*.', f'*{end}.') for g in globs(photos)] if any('{base}' in t for t in templates) else globs(photos)
+    return Guess('labelme', f'{read[0][0]} holds shapes', patterns, templates or ['{stem}.json'], counts)
+
+def common_end(photos:list[Path])->str:
+    "What the names of all photos end with, from a separator on: `_original`; '' when nothing."
+    end = os.path.commonprefix([p.stem[::-1] for p in photos])[::-1]
+    return end[m.start():] if (m := re.search(r'[_\-. ]', end)) else ''
 
 def template(
     label:Path,          # a label file
     photos:list[Path],   # the photos
-)->str|None:             # how its name follows from its photo's: '{stem}.json', '{stem}_label.json'; None: it has no photo
+    end:str='',          # what all their names end with
+)->str|None:             # how its name follows from its photo's: '{stem}.json', '{stem}_label.json', '{base}_label.json' without that end; None: it has no photo
     "The rule that leads from a photo's name to its label file's."
     same = [p for p in photos if p.parent == label.parent]
     whole = max((p.stem for p in same if label.stem.startswith(p.stem)), key=len, default=None)
     if whole: return '{stem}' + label.name[len(whole):]
-    return None
+    base = max((b for p in same if end and label.stem.startswith(b := p.stem.removesuffix(end))), key=len, default=None)
+    return '{base}' + label.name[len(base):] if base else None
 
 # %% ../nbs/12a_init.ipynb #895b7cbf
 def voc(folder:Path, found:dict, photos:list[Path])->Guess|None:
