@@ -19,10 +19,11 @@ from .domain import Domain, load_domain
 # %% auto #0
 __all__ = ['STORED', 'ABOUT', 'CLEAN', 'JOINS', 'Words', 'PREPROCESSING', 'CARD', 'Examples', 'joined', 'fits', 'draw_examples',
            'small', 'photo_examples', 'sides_around', 'rings', 'folder_examples', 'domain_words', 'caption',
-           'train_tokenizer', 'Source', 'numbered', 'evenly', 'varied', 'relit', 'contrast', 'make_learner',
-           'batch_loss', 'Plan', 'names_of', 'make_batch', 'fast', 'to', 'train', 'new_model', 'some_captions',
-           'teacher_vectors', 'on_main_axes', 'save', 'object_words', 'object_examples', 'all_sources', 'train_photos',
-           'nearest', 'name_scores', 'see', 'drawn_figures', 'car_figures', 'object_figures', 'markdown']
+           'train_tokenizer', 'Source', 'numbered', 'evenly', 'small_more', 'varied', 'relit', 'contrast',
+           'make_learner', 'batch_loss', 'Plan', 'names_of', 'make_batch', 'fast', 'to', 'train', 'new_model',
+           'some_captions', 'teacher_vectors', 'on_main_axes', 'save', 'object_words', 'object_examples', 'all_sources',
+           'train_photos', 'nearest', 'name_scores', 'see', 'drawn_figures', 'car_figures', 'object_figures',
+           'markdown']
 
 # %% ../nbs/20_train_encoder.ipynb #d1995508
 STORED = 192  # px, side at which examples are kept; training cuts smaller ones from them
@@ -196,6 +197,7 @@ class Source:
     prompts: dict[str, tuple]
     share: float = 1.        # of a batch, beside the others'
     mirror: bool = False     # left and right don't matter
+    weights: np.ndarray = None # float (n,), how often each is drawn among its kind; None: all alike
 
 def numbered(
     examples:Examples,
@@ -209,11 +211,22 @@ def evenly(
     kinds:np.ndarray,         # int (n,)
     size:int,                 # rows wanted
     rng:np.random.Generator,
+    weights:np.ndarray=None,  # float (n,), above 0
 )->np.ndarray:                # int (size,)
-    "Rows, each kind equally often."
+    "Rows, each kind equally often, within a kind by weight."
     order, (there, first, count) = np.argsort(kinds, kind='stable'), np.unique(np.sort(kinds), return_index=True, return_counts=True)
+    upto = np.concatenate([[0], np.cumsum(np.ones(len(kinds)) if weights is None else weights[order])])
     of = rng.integers(len(there), size=size)
-    return order[first[of] + rng.integers(count[of])]
+    at = upto[first[of]] + rng.random(size)*(upto[first[of] + count[of]] - upto[first[of]])
+    return order[np.searchsorted(upto, at, 'right') - 1]
+
+def small_more(
+    masks:np.ndarray,         # uint8 (n,s,s)
+    usual:float=.02,          # share of the picture that gets weight 1
+)->np.ndarray:                # float (n,), .3 to 4
+    "Weights that show small marks oftener: large ones are learnt soon."
+    share = np.array([(m > 127).mean() for m in masks])
+    return np.where(share > 0, np.clip(usual/np.maximum(share, 1e-9), .3, 4), 1)
 
 def varied(
     picture:np.ndarray, mask:np.ndarray,  # uint8 (s,s,3), (s,s)
@@ -221,14 +234,16 @@ def varied(
     mirror:bool,
     rng:np.random.Generator,
 )->tuple[np.ndarray, np.ndarray]:         # uint8 (size,size,3), (size,size)
-    "Another view of the same thing."
+    "Another view of the same thing: what is under the mask stays in it, where it fits."
     s, scale = len(picture), rng.uniform(.7, 1)
-    side, turn = s*scale, rng.uniform(-.12, .12)
-    x, y = rng.uniform(0, s - side, 2) + side/2
+    side, turn, same = s*scale, rng.uniform(-.12, .12), mask.shape == picture.shape[:2]
+    (left, top, *wh), most = cv2.boundingRect(mask) if same else (0, 0, 0, 0), s - side
+    x, y = (rng.uniform(*sorted((np.clip(a + l - side, 0, most), np.clip(a, 0, most)))) + side/2 for a, l in zip((left, top), wh))
+    if not any(wh): x, y = rng.uniform(0, most, 2) + side/2
     f = size/side*np.array([-1 if mirror and rng.random() < .5 else 1, 1])
     m = np.array([[np.cos(turn)*f[0], -np.sin(turn)*f[0]], [np.sin(turn)*f[1], np.cos(turn)*f[1]]])
     m = np.hstack([m, (size/2 - m @ [x, y])[:, None]])
-    view, same = cv2.warpAffine(picture, m, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), mask.shape == picture.shape[:2]
+    view = cv2.warpAffine(picture, m, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return view, cv2.warpAffine(mask, m, (size, size)) if same else np.zeros((size, size), np.uint8)
 
 def relit(
@@ -329,7 +344,7 @@ def make_batch(
 
 def _views(source:Source, truth:np.ndarray, n:int, names:dict, size:int, rng:np.random.Generator)->dict:
     "Some examples of one source; half of them looked at only under their masks."
-    rows = evenly(truth[:, 0], n, rng)
+    rows = evenly(truth[:, 0], n, rng, source.weights)
     views = [varied(source.examples.images[r], source.examples.masks[r], size, source.mirror, rng) for r in rows]
     masks, under = np.stack([m for _, m in views]), rng.random(n) < .5
     under &= masks.any(axis=(1, 2))
@@ -470,7 +485,8 @@ def all_sources(
 )->tuple[list[Source], list]: # and the teacher's vectors for each, or None
     "What the shipped encoder is trained on, as far as it is at hand."
     v, c, o = (load_domain(n) for n in ('vehicles', 'car_photos', 'objects'))
-    sources = [Source(draw_examples(drawn, 1, workers), domain_words(v), v.prompts, .35)]
+    marks = draw_examples(drawn, 1, workers)
+    sources = [Source(marks, domain_words(v), v.prompts, .35, weights=small_more(marks.masks))]
     if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, .2, mirror=True))
     if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, .45, mirror=True))
     side = {'photo': 192, 'object': 160}
@@ -588,6 +604,10 @@ Windows around damage on car photos, three kinds:
 Tiny-ImageNet, validation, 200 classes:
 
 {on_objects}
+## Input size
+It is fed at 128 px, whatever a crop's size. Larger inputs find more of the small drawn marks and lose on car photos; they cost time with the square of the side.
+
+{on_sizes}
 ## Limits
 Photos of other cameras, countries and vehicles than these are strange to it. It reads words that its captions had; a free sentence is guessed at. Left and right it knows from drawings only. Don't judge anything that matters by it.
 
