@@ -17,9 +17,10 @@ from .core import MmragError, UsageError, plain
 from .pipeline import Job, job
 
 # %% auto #0
-__all__ = ['DOMAIN', 'DATA', 'OUT', 'WORKERS', 'SET', 'JSON', 'app', 'index', 'WHERE', 'FAIL_UNDER', 'AGAINST', 'PRESETS',
-           'ENCODER_MAP', 'verb', 'show', 'fail', 'tell', 'init', 'check', 'split', 'stages', 'crops', 'context',
-           'embed', 'index_build', 'index_verify', 'calibrate', 'ask', 'export', 'evaluate', 'run', 'demo', 'main']
+__all__ = ['DOMAIN', 'DATA', 'OUT', 'WORKERS', 'SET', 'JSON', 'app', 'index', 'WHERE', 'FAIL_UNDER', 'AGAINST', 'QUESTIONS',
+           'PRESETS', 'ENCODER_MAP', 'verb', 'show', 'fail', 'tell', 'init', 'check', 'split', 'stages', 'crops',
+           'context', 'embed', 'index_build', 'index_verify', 'calibrate', 'ask', 'export', 'evaluate', 'run', 'demo',
+           'main']
 
 # %% ../nbs/13_cli.ipynb #f1700b12
 DOMAIN = Annotated[str, typer.Argument(help='A domain file, or the name of a shipped one: vehicles, car_photos, steel, objects.')]
@@ -185,6 +186,7 @@ the same, "micro" every crop, so that frequent kinds count more.
   mmrag evaluate vehicles                                  report.html
   mmrag evaluate vehicles --fail-under macro_recall@1=.5   exit code 1 below it
   mmrag evaluate vehicles --against outputs/last-month     what got better, what worse
+  mmrag evaluate vehicles --questions 50                   with and without retrieval
   mmrag evaluate vehicles --presets v1,v4 --encoder-map 'dinov3-l=weights/dino,*=embedded'
 
 \b
@@ -199,19 +201,20 @@ v4 MetaCLIP, picture and text fused; object-search CLIP, one picture a record.""
 
 FAIL_UNDER = Annotated[Optional[list[str]], typer.Option('--fail-under', metavar='FIGURE=BOUND', help='Fail when a figure is worse than its bound, such as macro_recall@1=.5. May be repeated.')]
 AGAINST = Annotated[Optional[Path], typer.Option('--against', help='The --out folder of another evaluated run: the report says what got better or worse, and on which photos.')]
+QUESTIONS = Annotated[int, typer.Option('--questions', min=0, metavar='N', help='Also ask about N whole test photos in three arms: the model alone, with retrieved examples, the neighbours\' vote alone. Three calls of the model a photo; answers are kept.')]
 PRESETS = Annotated[Optional[str], typer.Option('--presets', help='Build reference designs instead of the domain as it stands, and set them side by side: v1,v3,v4. Others are compared with the first.')]
 ENCODER_MAP = Annotated[Optional[str], typer.Option('--encoder-map', metavar='NAME=ENCODER,…', help='Encoders to use in place of a preset\'s own; * for all that see pictures; words=none compares pictures alone.')]
 
 @app.command(help=_EVALUATE)
 @verb
 def evaluate(
-    domain: DOMAIN, fail_under: FAIL_UNDER = None, against: AGAINST = None, presets: PRESETS = None, encoder_map: ENCODER_MAP = None,
+    domain: DOMAIN, fail_under: FAIL_UNDER = None, against: AGAINST = None, questions: QUESTIONS = 0, presets: PRESETS = None, encoder_map: ENCODER_MAP = None,
     data: DATA = None, out: OUT = None, workers: WORKERS = 0, settings: SET = None, as_json: JSON = False,
 ):
-    j = replace(job(domain, data, out, workers, tuple(settings or ())), against=against)
+    j = replace(job(domain, data, out, workers, tuple(settings or ())), against=against, questions=questions)
     if presets is None and encoder_map: raise UsageError('--encoder-map: goes with --presets. Without presets, change the encoder by --set encoder=NAME.')
     if presets is None: return pipeline.evaluate(j, tuple(fail_under or ()), tell)
-    if fail_under or against: raise UsageError('--presets: compares presets with each other; give --fail-under and --against for a run without them.')
+    if fail_under or against or questions: raise UsageError('--presets: compares presets with each other; give --fail-under, --against and --questions for a run without them.')
     return pipeline.presets(j, tuple(p.strip() for p in presets.split(',') if p.strip()), encoder_map or '')
 
 # %% ../nbs/13_cli.ipynb #b75f946b

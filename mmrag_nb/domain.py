@@ -161,12 +161,17 @@ class Group(_Part):
 class Split(_Part):
     "Which photos are asked (test) and which are the memory (train)."
     test: float = Field(.2, gt=0, lt=1)
+    test_from: str | None = None     # regex on the photo's path: photos in which it is found are the test side, as a published data set has it; `test` has no say then
     group: Group = Group()
     balance: Texts = ('kinds', 'has_damage', 'density')  # kinds, has_damage, severity, area, density, or a field
     folds: int = Field(0, ge=0)      # k > 1 writes k folds as well
     limit: int | None = Field(None, gt=1)
     balanced: bool = False           # as many damaged as clean photos
     seed: int = 0
+
+    @field_validator('test_from')
+    @classmethod
+    def _compiles(cls, v): return v if v is None else _regex(v)
 
 # %% ../nbs/00a_domain.ipynb #4d0f34c2
 class Crops(_Part):

@@ -12,24 +12,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from .abstention import abstention_of, run_answers
 from .against import against_rows
+from .arms import arms_of, arms_part
 from .asking import honest_vectors, knows, ordered, run_baseline, run_queries
-from .classification import VOTERS, Votes, moved_by, vote_figures, votes
+from .classification import Votes, moved_by, vote_figures, votes
 from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, plain, run_stage
-from .domain import Domain, near
+from .domain import Domain
 from .doubts import doubts
 from .metrics import MEASURES, Answered, Draws, Ranking, Task, at_random, by_frequency, by_vectors, difference, draw_groups, measure, rank, summarise, summarise_by
 from .page import made_of, map_part, photos_part, pictures_of, shots_of, vote_part
-from .protocol import check_index, crop_rows, leaks, most_frequent, refuse_leaks, usable
+from .protocol import crop_rows, leaks, most_frequent, refuse_leaks, usable, verified
 from .reference import reference_rows
 from .report import BLIND, asked_row, blind_level, examples, figure_rows, headline, kind_rows, part_tables, render
 
 # %% auto #0
-__all__ = ['OURS', 'LOTS', 'PARTS', 'GATES', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'read_gates',
-           'check_gates', 'page_of', 'with_about', 'with_moved', 'run_evaluate', 'check_other', 'material', 'unseen',
-           'verified', 'checked', 'arms']
+__all__ = ['OURS', 'LOTS', 'PARTS', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'page_of', 'with_about',
+           'with_moved', 'run_evaluate', 'check_other', 'material', 'checked']
 
 # %% ../nbs/11_evaluation.ipynb #ef53aa36
 def as_rows(
@@ -115,39 +116,6 @@ def _first_right(ev:Evaluation)->pd.Series:
     right = (ev.task.truth[rows] == ev.task.truth[ev.task.asked, None]) & (rows >= 0)
     return pd.Series(np.where(right.any(axis=1), right.argmax(axis=1) + 1, -1)).astype('Int32').replace(-1, pd.NA)
 
-# %% ../nbs/11_evaluation.ipynb #0bf663b1
-GATES = (*(f'{a}_{m}' for a in ('macro', 'micro') for m in MEASURES), 'macro_vote_f1', 'micro_vote_accuracy', 'micro_auroc', 'micro_ece')
-
-def read_gates(
-    gates:list[str],   # such as 'macro_recall@1=.5'
-)->dict[str, float]:   # figure → the least it must be (for micro_ece: the most)
-    "Read gates as they are written on a command line."
-    return dict(_gate(g) for g in gates)
-
-def _gate(gate:str)->tuple[str, float]:
-    name, _, level = gate.partition('=')
-    if name.strip() not in GATES: raise UsageError(f'gate "{gate}": "{name.strip()}" is no figure. Figures: {", ".join(GATES)}{near(name.strip(), GATES)}')
-    try: bound = float(level)
-    except ValueError: bound = np.nan
-    if not 0 <= bound <= 1: raise UsageError(f'gate "{gate}": expected a number from 0 to 1 after "=", such as macro_recall@1=.5')
-    return name.strip(), bound
-
-# %% ../nbs/11_evaluation.ipynb #f8c29eb1
-def check_gates(
-    metrics:pd.DataFrame, # by, system, average, measure, value
-    gates:list[str],      # such as 'macro_recall@1=.5'
-)->dict[str, float]:      # figure → the value measured
-    "Raise unless every figure is at least as good as its gate."
-    mine, wanted = metrics[(metrics.system == OURS) & (metrics.by == 'all')], read_gates(gates)
-    have = {f'{a}_{m}': float(v) for a, m, v in zip(mine.average, mine.measure, mine.value)}
-    lost = [n for n in wanted if n not in have]
-    if lost: raise MmragError(f'{lost[0]} was not measured here{": it needs both damaged and clean crops among the questions" if lost[0] == "micro_auroc" else ""}.')
-    missed = [_missed(n, have[n], w) for n, w in wanted.items() if not (have[n] <= w if n.endswith('_ece') else have[n] >= w)]   # a NaN passes no gate
-    if missed: raise MmragError(f'Not good enough: {"; ".join(missed)}.')
-    return {n: have[n] for n in wanted}
-
-def _missed(name:str, value:float, bound:float)->str: return f'{name} is {value:.3f}, wanted {"at most" if name.endswith("_ece") else "at least"} {bound:g}'
-
 # %% ../nbs/11_evaluation.ipynb #3f54683e
 def page_of(
     domain:Domain,        # for its words
@@ -227,7 +195,7 @@ def run_evaluate(
     "Evaluate a run and write its report."
     out = Path(out)
     if against: check_other(Path(against), out)
-    asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers), 'answers': run_answers(domain, data, out)}
+    asked = {'baseline': run_baseline(data, out, workers) if data and domain.encoder != 'histogram' else None, 'queries': run_queries(domain, data, out, workers), 'answers': run_answers(domain, data, out), 'arms': arms_of(out)}
     index = [out/'index'] if (out/'index'/'manifest.json').exists() else []
     inputs = [*(out/s for s in ('photos', 'split', 'crops', 'context', 'embed')), *index, *filter(None, asked.values()), *([out/'calibrate'] if asked['answers'] else [])]
     other = manifest(Path(against)/'evaluate')['files']['queries.parquet']['sha256'] if against else None
@@ -248,9 +216,9 @@ def _make(domain:Domain, data:Path|None, out:Path, asked:dict, against:Path|None
     rows, vectors, others, left = material(out, asked, {'size_class': list(domain.sizes), 'severity': list(domain.severities)})
     ev = evaluate(vectors, refuse_leaks(rows, str(out)), others)
     queries = question_table(ev)
-    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms(ev), 'abstain': abstention_of(out, asked['answers']), 'against': _against(queries, against)}
+    page = page_of(domain, ev, vectors, queries) | _stage_part(domain, out, ev, rows) | {'certificate': certificate + checked(ev, asked['queries']), 'arms': arms_part(asked['arms']), 'abstain': abstention_of(out, asked['answers']), 'against': _against(queries, against)}
     pictures, shots = (pictures_of(page, out, data), shots_of(page, out, data)) if data else ({}, {})
-    files = {'report.html': render(page, pictures, shots), 'report.json': json.dumps(plain(page), indent=1, ensure_ascii=False)}
+    files = {'report.html': render(page, pictures, shots), 'report.json': json.dumps(plain(page), indent=1, ensure_ascii=False), 'domain.yaml': yaml.safe_dump(domain.model_dump(mode='json'), sort_keys=False, allow_unicode=True)}
     counts = {'questions': len(queries), 'memory': len(ev.task.memory), 'groups': page['groups'], 'headline': page['headline']['sentence']}
     return Made(tables={'metrics': ev.metrics, 'queries': queries}, files=files, rejected=left, counts=counts)
 
@@ -271,34 +239,7 @@ def material(
     left += [Reject(c, 'unreadable', 'not read again for the evaluation') for c in rows.crop_id[~whole]]
     return rows[whole], vectors[whole], {n: v[whole] for n, v in others.items()}, left
 
-# %% ../nbs/11_evaluation.ipynb #95726759
-def unseen(
-    encoder:str,   # as the domain names it
-    out:Path,      # folder of the stages
-)->list[dict]:     # check, ok, found; empty where a checkpoint doesn't say
-    "Refuse to ask an encoder about photos that it was trained on, where its checkpoint names them (`trained_on.json`)."
-    from mmrag_nb.embed import find_checkpoint
-    said = None if encoder == 'histogram' else find_checkpoint(encoder)/'trained_on.json'
-    if said is None or not said.is_file(): return []
-    photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id').query('side == "test"')
-    known, trained = set(json.loads(said.read_text(encoding='utf-8'))['photos']), photos.sha256.astype(str).str[:16]
-    lost = photos.photo_id[trained.isin(known)]
-    if len(lost): raise MmragError(f'{len(lost)} photos of the test side, such as {lost.iloc[0]}, are among those that "{encoder}" was trained on: how well it does on them would mean nothing. Take another encoder, or the split that left them out.')
-    return [{'check': 'Photos the encoder was trained on', 'ok': True, 'found': f'none of the {len(photos)} test photos is among the {len(known)} that "{encoder}" names'}]
-
 # %% ../nbs/11_evaluation.ipynb #00e9065c
-def verified(
-    domain:Domain, # as it was split
-    out:Path,      # folder of the stages
-)->list[dict]:     # check, ok, found
-    "Verify the split's certificate and the index; raises when anything leaks."
-    from mmrag_nb.split import verify_split
-    c = verify_split(domain, out)
-    both = c['on_both_sides']
-    links = ', '.join(f'{n} {why.replace("_", " ")}' for why, n in c['links_checked'].items()) or 'none'
-    return [{'check': 'Split verified anew', 'ok': True, 'found': f'{c["photos"].get("train", 0)} photos train, {c["photos"].get("test", 0)} test; groups on both sides {both["groups"]}, same files {both["files"]}, near-duplicates {"not looked for" if both["near_duplicates"] is None else both["near_duplicates"]}'},
-            {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, *unseen(domain.encoder, out), check_index(out)]
-
 def checked(ev:Evaluation, queries:Path|None)->list[dict]:
     "What the evaluation itself made sure of."
     n, found = dict(list(ev.rows.groupby('side'))), leaks(ev.rows)
@@ -308,20 +249,13 @@ def checked(ev:Evaluation, queries:Path|None)->list[dict]:
             {'check': 'What is measured', 'ok': True, 'found': 'whether damage is named rightly once somebody points at it: the test crops were cut around outlines that people drew'}, {'check': 'A crop, photo, file or group of photos on both sides', 'ok': not found, 'found': '; '.join(found) or 'none'},
             {'check': 'Intervals', 'ok': True, 'found': f'95 %, bootstrap over {len(ev.draws.groups)} groups of photos, {len(ev.draws.counts)} draws, seed 0'}]
 
-# %% ../nbs/11_evaluation.ipynb #6c6a8976
-def arms(ev:Evaluation)->list[dict]:
-    "With and without retrieval; what has not been run says so."
-    f = ev.metrics.query('system == @OURS and by == "all"').set_index('measure').value
-    vote = f'{VOTERS} neighbours: macro F1 {f.vote_f1:.2f}, right for {100*f.vote_accuracy:.0f} % of the crops' + (f', damaged from clean AUROC {f.auroc:.2f}' if 'auroc' in f else '')
-    return [{'arm': 'VLM without retrieval', 'found': 'not run: no VLM was given'}, {'arm': 'VLM with retrieved examples', 'found': 'not run: no VLM was given'}, {'arm': 'Neighbours\' vote alone', 'found': vote}]
-
 # %% ../nbs/11_evaluation.ipynb #e1ce8003
 def _stage_part(domain:Domain, out:Path, ev:Evaluation, rows:pd.DataFrame)->dict:
     encoder = manifest(out/'embed')['settings'].get('encoder', domain.encoder)
     about = [('Domain', domain.name), ('Encoder', Path(domain.encoder).name), ('Fingerprint', str(encoder)[:12]), ('Asked', f'{len(ev.task.asked)} crops'), ('Memory', f'{len(ev.task.memory)} crops')]
     run = (ev.task, ev.rankings[OURS], ev.rankings['by lot'])
     return made_of(out) | {'photos': photos_part(out), 'reference': reference_rows(run, rows, domain, out), 'about': about, 'finished': time.strftime('%Y-%m-%d'),
-                           'commands': [f'mmrag run {domain.name} --data DATA --out {out}', f'mmrag evaluate {domain.name} --data DATA --out {out}'], 'settings': json.dumps(plain(domain), indent=1, ensure_ascii=False)}
+                           'commands': [f'mmrag run {out}/evaluate/domain.yaml --data DATA --out {out}'], 'settings': json.dumps(plain(domain), indent=1, ensure_ascii=False)}
 
 def _against(queries:pd.DataFrame, other:Path|None)->dict|None:
     return against_rows(queries, load(Path(other)/'evaluate', 'queries'), str(other)) if other else None

@@ -21,7 +21,7 @@ __all__ = ['STAGES', 'VOTE_NAMES', 'made_of', 'rejected_rows', 'vote_part', 'map
            'shown_crops', 'pictures_of', 'shots_of']
 
 # %% ../nbs/11i_page.ipynb #a89b50fb
-STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'calibrate', 'baseline', 'queries', 'answers')
+STAGES = ('photos', 'duplicates', 'split', 'crops', 'context', 'embed', 'index', 'calibrate', 'baseline', 'queries', 'answers', 'arms')
 
 def made_of(
     out:Path, # folder of the stages
@@ -86,7 +86,8 @@ def map_part(
     xy = pca.transform(vectors[at]); xy = (xy - xy.min(axis=0)) / np.maximum(np.ptp(xy, axis=0), 1e-12)
     names = pd.Series(task.truth[at]).value_counts().index.tolist()[:9]
     code = [names.index(k) if k in names else len(names) for k in task.truth[at]]
-    return {'kinds': names + (['other'] if len(names) in code else []), 'shown': float(pca.explained_variance_ratio_.sum()), 'points': [[round(x, 3), round(y, 3), c, int(a)] for (x, y), c, a in zip(xy.tolist(), code, asked[at])]}
+    order = sorted(range(len(at)), key=lambda i: (code[i], asked[at[i]]))   # rare kinds lie on top
+    return {'kinds': names + (['other'] if len(names) in code else []), 'shown': float(pca.explained_variance_ratio_.sum()), 'points': [[round(float(xy[i, 0]), 3), round(float(xy[i, 1]), 3), code[i], int(asked[at[i]])] for i in order]}
 
 # %% ../nbs/11i_page.ipynb #f0d44e94
 def photos_part(

@@ -29,6 +29,7 @@ class Job:
     out: Path
     workers: int = 0
     against: Path | None = None   # folder of another run, to compare the evaluation with
+    questions: int = 0            # whole photos to ask about with and without retrieval; 0: none
 
 def job(
     domain:str|Path|Domain,         # a domain, path of a domain file, or name of a shipped one
@@ -67,15 +68,15 @@ def _put(raw:dict, setting:str):
 
 # %% ../nbs/12_pipeline.ipynb #5a52c62f
 STAGES = {'photos': 'formats', 'split': 'split', 'crops': 'crops', 'context': 'context', 'embed': 'embed_run', 'index': 'index', 'calibrate': 'calibration', 'evaluate': 'evaluate'}
-NEEDS_PHOTOS = {'photos', 'split', 'embed', 'calibrate', 'evaluate'}   # these look at the files, the others at tables only
+NEEDS_PHOTOS = {'photos', 'split', 'embed', 'calibrate', 'arms', 'evaluate'}   # these look at the files, the others at tables only
 
 def run_one(
     job:Job,    # what to do
-    name:str,   # a stage
+    name:str,   # a stage, or arms
 )->Path:        # the stage's folder
     "Run one stage, unless its result stands."
-    fn = getattr(importlib.import_module(f'mmrag_nb.{STAGES[name]}'), f'run_{name}')
-    more = {'against': job.against} if name == 'evaluate' else {}
+    fn = getattr(importlib.import_module(f'mmrag_nb.{STAGES.get(name, name)}'), f'run_{name}')
+    more = {'evaluate': {'against': job.against}, 'arms': {'questions': job.questions}}.get(name, {})
     return fn(job.domain, *([job.data] if name in NEEDS_PHOTOS else []), job.out, workers=job.workers, **more)
 
 def run(
@@ -85,9 +86,10 @@ def run(
 )->pd.DataFrame:              # a row a stage: ran, seconds, counts, rejected
     "Run all stages up to one, those whose inputs changed."
     if until not in STAGES: raise UsageError(f'{until}: is no stage. They are {", ".join(STAGES)}.')
-    names = list(STAGES)
+    names = list(STAGES)[:list(STAGES).index(until) + 1]
+    if until == 'evaluate' and job.questions: names.insert(-1, 'arms')
     rows = []
-    for name in names[:names.index(until) + 1]:
+    for name in names:
         rows.append(_row(job, name))
         tell(describe(rows[-1]))
     if until == 'evaluate': write_whole(job.out/'report.html', lambda p: shutil.copyfile(job.out/'evaluate'/'report.html', p))
@@ -143,18 +145,20 @@ def evaluate(
     job:Job,                      # perhaps with another run to compare with
     gates:tuple[str, ...]=(),     # figures that must be reached: 'macro_recall@1=.5'
     tell=lambda line: None,       # called with a line a stage
-)->dict:                          # stages, headline, against, gates, report
+)->dict:                          # stages, headline, against, arms, gates, report
     "All stages up to the evaluation; a figure below its gate is an error, after the report is written."
+    from mmrag_nb.arms import arms_lines
     from mmrag_nb.core import load
-    from mmrag_nb.evaluate import check_gates, check_other, read_gates
+    from mmrag_nb.evaluate import check_other
+    from mmrag_nb.gates import check_gates, read_gates
     read_gates(list(gates))
     if job.against: check_other(Path(job.against), job.out)
     table = run(job, tell=tell)
     page = json.loads((job.out/'evaluate'/'report.json').read_text(encoding='utf-8'))
-    said = {'headline': page['headline']['sentence'], 'against': page['against'] and page['against']['sentence'], 'report': str(job.out/'report.html')}
+    said = {'headline': page['headline']['sentence'], 'against': page['against'] and page['against']['sentence'], 'arms': arms_lines(page['arms']) if job.questions else [], 'report': str(job.out/'report.html')}
     try: passed = check_gates(load(job.out/'evaluate', 'metrics'), list(gates))
     except MmragError as e: raise type(e)(f'{e} Report: {said["report"]}') from e
-    lines = [said['headline'], *filter(None, [said['against']]), *(f'{n} is {v:.3f}: passed' for n, v in passed.items()), said['report']]
+    lines = [said['headline'], *filter(None, [said['against']]), *said['arms'], *(f'{n} is {v:.3f}: passed' for n, v in passed.items()), said['report']]
     return {'stages': table.to_dict('records'), 'folder': str(job.out/'evaluate'), **table.iloc[-1]['counts'], **said, 'gates': passed, 'text': '\n'.join(lines)}
 
 def presets(

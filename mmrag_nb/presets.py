@@ -88,7 +88,7 @@ def parse_map(
     return {a.strip(): b.strip() for a, b in pairs}
 
 # %% ../nbs/11j_presets.ipynb #a4df5288
-SHARED = ('photos', 'duplicates')
+SHARED = ('photos', 'duplicates', 'split', 'crops', 'context', 'baseline')   # don't depend on the encoder
 
 def run_presets(
     domains:dict[str, Domain], # name → domain, from `preset`
@@ -97,11 +97,11 @@ def run_presets(
     workers:int=0,             # processes
 )->Path:                       # out/presets: presets.parquet, differences.parquet, report.html, report.json
     "Build every preset, evaluate it, and write them side by side."
-    out, folders = Path(out), {}
+    out, folders = Path(out), {n: Path(out)/'presets'/n for n in domains}
     for name, domain in domains.items(): _check_encoder(name, domain)
     for name, domain in domains.items():
-        folders[name] = out/'presets'/name
-        _share(out, folders[name])
+        alike = [f for n, f in folders.items() if domains[n].crops == domain.crops]
+        _share([*alike, *folders.values(), out], folders[name])
         run_line(domain, data, folders[name], workers)
     return write_comparison(folders, out/'presets')
 
@@ -111,9 +111,11 @@ def _check_encoder(name:str, domain:Domain):
     try: domain_encoder(domain) if domain.embedding.fusion != 'image' else fingerprint_of(domain.encoder, domain.embedding)
     except MmragError as e: raise type(e)(f'preset {name}: {e} Put another encoder in its place (--encoder-map NAME=ENCODER), or compare pictures alone (--encoder-map words=none).') from e
 
-def _share(out:Path, folder:Path):
+def _share(sources:list[Path], folder:Path):
+    "Copy what others have made already; a stage whose settings differ runs again all the same."
     for s in SHARED:
-        if (out/s/'manifest.json').exists() and not (folder/s).exists(): shutil.copytree(out/s, folder/s)
+        found = next((f/s for f in sources if (f/s/'manifest.json').exists()), None)
+        if found and not (folder/s).exists(): shutil.copytree(found, folder/s)
 
 # %% ../nbs/11j_presets.ipynb #f38a5467
 def run_line(

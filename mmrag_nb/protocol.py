@@ -5,15 +5,18 @@
 # %% ../nbs/11c_protocol.ipynb #84a90421
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .core import MmragError, Reject, UsageError, load
+from .domain import Domain
 
 # %% auto #0
-__all__ = ['CLEAN', 'true_kinds', 'most_frequent', 'leaks', 'refuse_leaks', 'crop_rows', 'usable', 'check_index']
+__all__ = ['CLEAN', 'true_kinds', 'most_frequent', 'leaks', 'refuse_leaks', 'crop_rows', 'usable', 'check_index', 'unseen',
+           'verified']
 
 # %% ../nbs/11c_protocol.ipynb #8b97da16
 CLEAN = 'clean'
@@ -116,3 +119,31 @@ def check_index(
     strange = inside[inside.photo_id.map(split) != 'train']
     if len(strange): raise MmragError(f'{out}/index: holds {len(strange)} crops that are not of the train side, such as {strange.crop_id.iloc[0]}. Build the index again.')
     return {'check': 'Index holds train crops only', 'ok': True, 'found': f'{len(inside)} crops, all of the train side'}
+
+# %% ../nbs/11c_protocol.ipynb #95726759
+def unseen(
+    encoder:str,   # as the domain names it
+    out:Path,      # folder of the stages
+)->list[dict]:     # check, ok, found; empty where a checkpoint doesn't say
+    "Refuse to ask an encoder about photos that it was trained on, where its checkpoint names them (`trained_on.json`)."
+    from mmrag_nb.embed import find_checkpoint
+    said = None if encoder == 'histogram' else find_checkpoint(encoder)/'trained_on.json'
+    if said is None or not said.is_file(): return []
+    photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id').query('side == "test"')
+    known, trained = set(json.loads(said.read_text(encoding='utf-8'))['photos']), photos.sha256.astype(str).str[:16]
+    lost = photos.photo_id[trained.isin(known)]
+    if len(lost): raise MmragError(f'{len(lost)} photos of the test side, such as {lost.iloc[0]}, are among those that "{encoder}" was trained on: how well it does on them would mean nothing. Take another encoder, or the split that left them out.')
+    return [{'check': 'Photos the encoder was trained on', 'ok': True, 'found': f'none of the {len(photos)} test photos is among the {len(known)} that "{encoder}" names'}]
+
+# %% ../nbs/11c_protocol.ipynb #947f7103
+def verified(
+    domain:Domain, # as it was split
+    out:Path,      # folder of the stages
+)->list[dict]:     # check, ok, found
+    "Verify the split's certificate and the index; raises when anything leaks."
+    from mmrag_nb.split import verify_split
+    c = verify_split(domain, out)
+    both = c['on_both_sides']
+    links = ', '.join(f'{n} {why.replace("_", " ")}' for why, n in c['links_checked'].items()) or 'none'
+    return [{'check': 'Split verified anew', 'ok': True, 'found': f'{c["photos"].get("train", 0)} photos train, {c["photos"].get("test", 0)} test; groups on both sides {both["groups"]}, same files {both["files"]}, near-duplicates {"not looked for" if both["near_duplicates"] is None else both["near_duplicates"]}'},
+            {'check': 'What belongs together', 'ok': True, 'found': f'links found within one side: {links}'}, *unseen(domain.encoder, out), check_index(out)]

@@ -76,9 +76,16 @@ def split_photos(
     "Put every photo on a side."
     groups, kept = group_photos(photos.photo_id, links), pick_photos(photos, labels, split)
     side, fold = np.full(len(photos), 'out', dtype=object), np.full(len(photos), -1, np.int8)
-    side[kept] = np.where(choose_groups(groups[kept], labels[kept], split.test, split.seed), 'test', 'train')
+    chosen = choose_groups(groups[kept], labels[kept], split.test, split.seed) if split.test_from is None else _published(photos.photo_id[kept], split.test_from)
+    side[kept] = np.where(chosen, 'test', 'train')
     fold[kept] = make_folds(groups[kept], labels[kept], split.folds, split.seed)
     return pd.DataFrame({'photo_id': photos.photo_id.to_numpy(), 'group': groups.to_numpy(), 'side': side, 'fold': fold})
+
+def _published(ids:pd.Series, pattern:str)->np.ndarray:
+    "Photos that a data set's own folders or names put on the test side."
+    found = ids.str.contains(re.compile(pattern)).to_numpy(bool)
+    if found.all() or not found.any(): raise UsageError(f'split.test_from: "{pattern}" is found in {int(found.sum())} of {len(found)} photos, such as {ids.iloc[0]}: both sides need some.')
+    return found
 
 # %% ../nbs/03_dataset_split.ipynb #6628824b
 def _all_links(photos:pd.DataFrame, split:pd.DataFrame, links:pd.DataFrame)->pd.DataFrame:
@@ -132,12 +139,13 @@ def make_certificate(
     settings:Split,       # the domain's settings
 )->dict:                  # what was checked and found, for certificate.json
     "Check a split and say what holds; raises when it leaks."
-    checked, balance = check_leaks(photos, split, links), label_balance(split, labels, settings.test)
     used = split[split.side != 'out']
+    share = settings.test if settings.test_from is None else float((used.side == 'test').mean())
+    checked, balance = check_leaks(photos, split, links), label_balance(split, labels, share)
     return {
         'photos': split.side.value_counts().to_dict(), 'groups': used.groupby('side').group.nunique().to_dict(), 'largest_group': int(used.group.value_counts().max()),
         'on_both_sides': {'groups': 0, 'files': 0, 'near_duplicates': 0 if settings.group.near_duplicates else None},   # anything else has raised
-        'links_checked': checked, 'folds': used.fold[used.fold >= 0].value_counts().sort_index().tolist(), 'share': settings.test,
+        'links_checked': checked, 'folds': used.fold[used.fold >= 0].value_counts().sort_index().tolist(), 'share': share,
         'largest_deviation': balance.loc[balance.off.abs().idxmax()].to_dict(), 'labels': balance.to_dict('records')}
 
 # %% ../nbs/03_dataset_split.ipynb #69c48b6e
