@@ -129,11 +129,11 @@ def unseen(
     from mmrag_nb.embed import find_checkpoint
     said = None if encoder == 'histogram' else find_checkpoint(encoder)/'trained_on.json'
     if said is None or not said.is_file(): return []
-    photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id').query('side == "test"')
-    known, trained = set(json.loads(said.read_text(encoding='utf-8'))['photos']), photos.sha256.astype(str).str[:16]
-    lost = photos.photo_id[trained.isin(known)]
+    photos, known = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id'), set(json.loads(said.read_text(encoding='utf-8'))['photos'])
+    trained, sides = photos.sha256.astype(str).str[:16].isin(known), photos.side.value_counts()
+    lost = photos.photo_id[trained & (photos.side == 'test')]
     if len(lost): raise MmragError(f'{len(lost)} photos of the test side, such as {lost.iloc[0]}, are among those that "{encoder}" was trained on: how well it does on them would mean nothing. Take another encoder, or the split that left them out.')
-    return [{'check': 'Photos the encoder was trained on', 'ok': True, 'found': f'none of the {len(photos)} test photos is among the {len(known)} that "{encoder}" names'}]
+    return [{'check': 'Photos the encoder was trained on', 'ok': True, 'found': f'none of the {sides["test"]} test photos is among the {len(known)} that "{encoder}" names; of the {sides["train"]} in the memory {int(trained[photos.side == "train"].sum())} are'}]
 
 # %% ../nbs/11c_protocol.ipynb #947f7103
 def verified(
