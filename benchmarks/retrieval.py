@@ -37,15 +37,13 @@ class World:
     def __init__(self, domain: str, data: Path, out: Path, encoder: str):
         self.job = job(domain, data, out/Path(encoder).name, settings=(f'encoder={encoder}',))
         run(self.job, 'index')
-        self.retriever, self.data = open_retriever(self.job), data
+        self.retriever, self.data, self.pictures = open_retriever(self.job), data, Pictures(data, self.job.out)
         group = load(self.job.out/'split', 'split').set_index('photo_id')
         self.photos = load(self.job.out/'photos', 'photos').assign(group=lambda t: t.photo_id.map(group.group), side=lambda t: t.photo_id.map(group.side))
         crops = load(self.job.out/'crops', 'crops').query('side == "test"').reset_index(drop=True)
         self.vectors = self.kept('crops', lambda: self.retriever.encoder.image([self.pictures.cut(r) for r in crops.to_dict('records')]))
         self.crops = crops.assign(group=crops.photo_id.map(group.group), kind=[k[0] if len(k) else 'clean' for k in crops.kinds])
 
-    @property
-    def pictures(self): return Pictures(self.data, self.job.out)
 
     def kept(self, name: str, make) -> np.ndarray:
         "An array, made once for an encoder."
@@ -178,7 +176,7 @@ def reranking(w: World, a):
 def cells(w: World, crops: pd.DataFrame, masked: bool) -> list[Cells]:
     found, records = [], crops.to_dict('records')
     for i in range(0, len(records), 64):
-        some = [(im := w.pictures_kept.cut(r), filled(w.pictures_kept.outlines(r), im.shape) if masked else None) for r in records[i:i + 64]]
+        some = [(im := w.pictures.cut(r), filled(w.pictures.outlines(r), im.shape) if masked else None) for r in records[i:i + 64]]
         found += cells_of(w.retriever.encoder, [im for im, _ in some], [m for _, m in some])
     return found
 
@@ -219,7 +217,6 @@ def main():
     print(', '.join(f'{k} {v}' for k, v in versions().items()), platform.machine())
     for e in a.encoders.split(',') if set(a.parts) & set(PARTS) else ():
         w = World(a.domain, a.data, a.out, e)
-        w.pictures_kept = w.pictures
         for part in a.parts:
             if part in PARTS: t = time.perf_counter(); print(f'\n== {part}, {Path(e).name} {w.retriever.index.encoder[:12]}'); PARTS[part](w, a); print(f'{time.perf_counter() - t:.0f} s')
     if 'overhead' in a.parts: print('\n== overhead'); overhead(a)

@@ -15,7 +15,7 @@ from .hits import Hits
 from .index import Index, Limits
 
 # %% auto #0
-__all__ = ['pairs', 'Calibration', 'calibrate', 'honesty', 'with_probability']
+__all__ = ['pairs', 'same_kind', 'Calibration', 'calibrate', 'by_lot', 'honesty', 'with_probability']
 
 # %% ../nbs/09e_calibrate.ipynb #31aab3e4
 def pairs(
@@ -29,17 +29,20 @@ def pairs(
     rows = np.arange(state.starts[-1]) if state.alive is None else np.flatnonzero(state.alive)
     rows = np.sort(np.random.default_rng(seed).choice(rows, min(sample, len(rows)), replace=False))
     by = 'group' if 'group' in state.columns else 'photo_id'
-    asked = state.take(rows, ['kinds', 'has_damage', by]).to_pandas()
+    asked = state.take(rows, ['kinds', by]).to_pandas()
     found = [_asked(index, state.vectors(np.array([r]))[0], k, by, g) for r, g in zip(rows, progress(asked[by], 'calibrating'))]
-    return pd.concat([_same(r, a, f, by) for r, a, f in zip(rows, asked.to_dict('records'), found)], ignore_index=True)
+    of = np.repeat(np.arange(len(rows)), [len(f.rows) for f in found])
+    theirs = state.take(np.concatenate([f.rows for f in found]), ['kinds'])['kinds'].to_pylist()
+    same = [same_kind(asked.kinds[i], x) for i, x in zip(of, theirs)]
+    return pd.DataFrame({'asked': rows[of], 'group': asked[by].to_numpy()[of], 'cosine': np.concatenate([f.cosines for f in found]), 'same': same})
 
 def _asked(index:Index, q:np.ndarray, k:int, by:str, own:str):
     return index.search(q, k, limits=Limits(exclude_group=own) if by == 'group' else Limits(exclude=own))
 
-def _same(row:int, asked:dict, found, by:str)->pd.DataFrame:
-    mine = set(asked['kinds'] if asked['kinds'] is not None else [])
-    kinds = found.table(['kinds'])['kinds'].to_pylist()
-    return pd.DataFrame({'asked': row, 'group': asked[by], 'cosine': found.cosines, 'same': [bool(mine & set(x or [])) or not mine and not x for x in kinds]})
+def same_kind(a, b)->bool:
+    "Do two crops share a kind, or are both clean?"
+    a, b = (set(x if x is not None else ()) for x in (a, b))
+    return bool(a & b) or not a and not b
 
 # %% ../nbs/09e_calibrate.ipynb #70963b8c
 @dataclass(frozen=True)
@@ -71,8 +74,21 @@ def calibrate(
     t = seen.sort_values('cosine', kind='stable')
     of = np.arange(len(t)) * min(30, len(t) // 20) // len(t)
     x, y, w = (t.groupby(of)[c].agg(f).to_numpy(float) for c, f in (('cosine', 'mean'), ('same', 'mean'), ('same', 'size')))
+    far, chance = by_lot(index)
     p = IsotonicRegression(y_min=0, y_max=1).fit(x, (y * w + 1) / (w + 2), sample_weight=w).predict(x)   # one hit of each sort besides: never quite certain
-    return Calibration(tuple(x.tolist()), tuple(p.tolist()), len(seen), index.encoder)
+    return Calibration((min(far, x[0] - 1e-6), *x.tolist()), (min(chance, p[0]), *p.tolist()), len(seen), index.encoder)
+
+def by_lot(
+    index:Index,
+    n:int=1000,          # pairs drawn
+    seed:int=0,
+)->tuple[float, float]:  # mean cosine, share of the same kind
+    "What crops have in common that nobody searched for."
+    state = index.state
+    rows = np.arange(state.starts[-1]) if state.alive is None else np.flatnonzero(state.alive)
+    a, b = np.random.default_rng(seed).choice(rows, (2, n))
+    kinds = [state.take(r, ['kinds'])['kinds'].to_pylist() for r in (a, b)]
+    return float(np.einsum('ij,ij->i', state.vectors(a), state.vectors(b)).mean()), float(np.mean([same_kind(x, y) for x, y in zip(*kinds)]))
 
 # %% ../nbs/09e_calibrate.ipynb #3c86741f
 def honesty(

@@ -39,8 +39,10 @@ def context_for_vlm(
     "The hits as examples for a VLM, and how to use them."
     end = _phrase(ADVICE, language).format(finding=_phrase(domain.finding, language))
     lines = [_example(i, r, domain, language) for i, r in enumerate(hits.table.to_dict('records'), 1)]
-    while lines and count('\n'.join([*lines, '', end])) > most: lines.pop()
-    return '\n'.join([*(lines or ['No labelled example is similar enough to show.']), '', end])
+    def whole(lines): return '\n'.join([*(lines or ['No labelled example is similar enough to show.']), '', end])
+    while lines and count(whole(lines)) > most: lines.pop()
+    if count(whole(lines)) > most: raise UsageError(f'{most} tokens are too few: the advice alone takes {count(whole([]))}.')
+    return whole(lines)
 
 # %% ../nbs/09b_examples.ipynb #e16ebea1
 def _phrase(texts:dict, language:str)->str: return texts.get(language) or texts.get('en') or next(iter(texts.values()), '')

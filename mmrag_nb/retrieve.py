@@ -13,19 +13,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .calibrate import Calibration, calibrate, with_probability
 from .core import UsageError
 from .domain import Domain
 from .examples import Vote, context_for_vlm, vote
 from .filters import normalize_where
 from .hits import Hits, Pictures
-from .index import Found, Index, Limits, open_index
+from .index import Found, Index, Limits, State, open_index
 from .merge import Way, evidence, merge, windows_of
 from .questions import Question, parse_question
 from .taxonomy import Taxonomy
 from .where import coded
 
 # %% auto #0
-__all__ = ['query_vector', 'Retriever', 'kinds_in', 'in_words', 'hits_of', 'hits_of_many', 'found_in_photo']
+__all__ = ['query_vector', 'Retriever', 'kinds_in', 'in_words', 'hits_of', 'hits_of_many', 'understood', 'found_in_photo',
+           'learned']
 
 # %% ../nbs/09_retrieval.ipynb #b2fd8399
 def query_vector(
@@ -62,7 +64,7 @@ class Retriever:
             raise UsageError(f'The index was made by encoder {self.index.encoder[:12] or "(unknown)"}, this one is {encoder.fingerprint[:12]}: their vectors do not compare. Open the encoder that the domain names (`domain_encoder`), or embed and index again.')
         self.taxonomy = Taxonomy(domain, kinds_in(self.index) if domain.kinds == 'from_labels' else ())
         self.pictures = Pictures(Path(data), self.index.folder.parent if self.index.folder else None) if data else None
-        self._wheres = {}
+        self._wheres, self._learned = {}, (None, None)
 
     def search(self,
         query,                   # words | uint8 (h,w,3) | (picture, words) | float (d,)
@@ -82,8 +84,9 @@ class Retriever:
         return replace(hits_of(found, self.pictures, _said(query)), where=in_words(self.canonical(where)))
     def canonical(self, where:dict|None)->dict|None: return _canonical(self, where)
     def search_many(self, queries:list, k:int=5, where:dict|None=None)->list[Hits]: return _search_many(self, queries, k, where)
-    def search_photo(self, photo:np.ndarray, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
-    def ask(self, question:str, k:int=5, picture:np.ndarray=None)->Hits: return _ask(self, question, k, picture)
+    def search_photo(self, photo, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
+    def ask(self, question:str, k:int=5, picture:np.ndarray=None, where:dict|None=None)->Hits: return _ask(self, question, k, picture, where)
+    def likely(self, hits:Hits, at_least:float=0.)->Hits: return _likely(self, hits, at_least)
 
 # %% ../nbs/09_retrieval.ipynb #fcd4fc2c
 def kinds_in(index:Index)->list[str]:
@@ -145,31 +148,57 @@ def _search_many(r:Retriever, queries:list, k:int, where:dict|None)->list[Hits]:
     return [replace(h, asked=_said(q)) for h, q in zip(hits_of_many(r.index.search_many(vectors, k, r.canonical(where)), r.pictures), queries)]
 
 # %% ../nbs/09_retrieval.ipynb #34a1fa61
-def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None)->Hits:
-    "Search by a question in words, and perhaps a picture."
+def understood(
+    r:Retriever,
+    question:str,            # in words
+    where:dict|None=None,    # filters that hold besides
+)->tuple[str, dict|None]:    # words to compare by meaning; all filters
+    "What a question asks for."
     q = parse_question(r.taxonomy, _words(question))
-    words = q.text or question
-    return r.search((picture, words) if picture is not None else words, k, q.where or None)
+    both = [w for w in (q.where, where) if w]
+    return q.text or question, {'and': both} if len(both) == 2 else both[0] if both else None
+
+def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None, where:dict|None)->Hits:
+    "Search by a question in words, and perhaps a picture."
+    words, passing = understood(r, question, where)
+    return replace(r.search((picture, words) if picture is not None else words, k, passing), asked=question)
 
 # %% ../nbs/09_retrieval.ipynb #24b5a7d4
-def _search_photo(r:Retriever, photo:np.ndarray, k:int, where:dict|None, how:Way)->Hits:
+def _search_photo(r:Retriever, photo, k:int, where:dict|None, how:Way)->Hits:
     "Ask with every window of a photo, and merge what they find."
     boxes, found = found_in_photo(r, photo, k, where)
     m, one = merge(found, how, k), found[0]
     fused = Found(m.rows, m.cosines, next((f.way for f in found if not f.exact), 'exact'), one.passing, all(f.exact for f in found), one.state)
-    return hits_of(fused, r.pictures, f'{len(boxes)} windows', lambda t: {'score': m.scores, 'window': [tuple(map(int, boxes[i])) for i in m.window], 'found_by': m.found_by})
+    hits = hits_of(fused, r.pictures, f'{_said(photo)} {len(boxes)} windows'.strip(), lambda t: {'score': m.scores, 'window': [tuple(map(int, boxes[i])) for i in m.window], 'found_by': m.found_by})
+    return replace(hits, where=in_words(r.canonical(where)))
 
 def found_in_photo(
     retriever:Retriever,
-    photo:np.ndarray,      # uint8 (h,w,3), upright
+    photo,                 # uint8 (h,w,3), upright; or (photo, words)
     k:int=5,               # hits a window
     where:dict|None=None,
     limits:Limits|None=None, # for a photo that the memory knows: its own group left out
 )->tuple[np.ndarray, list[Found]]: # int (n,4) windows, and what each found: see `evidence`
     "Ask with every window of a photo."
+    photo, words = photo if isinstance(photo, tuple) and len(photo) == 2 else (photo, '')
     if not _is_picture(photo): raise UsageError(f'A photo is uint8 (h,w,3); this is {_what(photo)}.')
     if retriever.encoder is None: raise UsageError('This retriever has no encoder, so it takes vectors only. Make it with `Retriever(domain, index, encoder)`.')
     boxes = windows_of(photo.shape, retriever.domain.crops)
-    vectors = retriever.encoder.image([np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes])
+    seen = [np.ascontiguousarray(photo[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+    vectors = retriever.encoder.pair(seen, [words] * len(seen)) if words else retriever.encoder.image(seen)
     passing = retriever.canonical(where)
     return boxes, retriever.index.search_many(vectors, k, passing) if limits is None else [retriever.index.search(v, k, passing, limits) for v in vectors]
+
+# %% ../nbs/09_retrieval.ipynb #fe4e74bd
+def learned(r:Retriever)->Calibration:
+    "What a cosine is worth in this memory; learned when first asked for, and again when the memory has changed."
+    e = r.domain.embedding
+    if e.fusion != 'image' or e.text_encoder or e.pooling == 'region': raise UsageError('The stored vectors know words or outlines that a new photo does not bring (embedding.fusion, text_encoder, pooling), so the memory can not tell what a cosine is worth.')
+    if r._learned[0] is not r.index.state: r._learned = (r.index.state, calibrate(r.index))
+    return r._learned[1]
+
+def _likely(r:Retriever, hits:Hits, at_least:float)->Hits:
+    "Hits with the probability that they show the query's kind, `p_same`; those below a bound left out."
+    if not 0 <= at_least <= 1: raise UsageError(f'{at_least} is no probability; it must lie between 0 and 1.')
+    stated = with_probability(hits, learned(r))
+    return stated[stated.table.p_same >= at_least]
