@@ -22,7 +22,7 @@ from .pixels import read_photo
 from .regions import Bad
 
 # %% auto #0
-__all__ = ['Pictures', 'picture_jpeg', 'Hits', 'gallery']
+__all__ = ['Pictures', 'upright_photo', 'picture_jpeg', 'Hits', 'gallery']
 
 # %% ../nbs/09a_hits.ipynb #439d7cd8
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Pictures:
     )->np.ndarray:           # uint8 (h,w,3), upright
         "The picture of a crop."
         x0, y0, x1, y1 = (int(row[c]) for c in ('x0', 'y0', 'x1', 'y1'))
-        return np.ascontiguousarray(_upright(self._path(row['photo_id']))[y0:y1, x0:x1])
+        return np.ascontiguousarray(upright_photo(self._path(row['photo_id']))[y0:y1, x0:x1])
 
     def _path(self, photo:str)->Path:
         path, home = (Path(self.data)/photo).resolve(), Path(self.data).resolve()
@@ -57,12 +57,14 @@ class Pictures:
         return [o for several in found for o in several]
 
 # %% ../nbs/09a_hits.ipynb #9c0b1f27
-def _upright(path:Path)->np.ndarray:
-    "A photo as its EXIF tag says, or why it can't be read."
+def upright_photo(
+    path:Path,    # photo file
+)->np.ndarray:    # uint8 (h,w,3)
+    "A photo turned as its EXIF tag says, or why it can't be read."
     try:
         with Image.open(path) as im: turn = im.getexif().get(274, 1)
         return read_photo(path, turn if turn in range(1, 9) else 1)
-    except (Bad, OSError) as e: raise MmragError(f'{path.name}: can\'t be shown: {e}') from e
+    except (Bad, OSError) as e: raise MmragError(f'{path.name}: can\'t be read: {e}') from e
 
 def _outline(wkb:bytes|None, defect:dict, row:dict)->list[np.ndarray]:
     if wkb is None: return [np.array([[defect[x], defect[y]] for x, y in (('x0', 'y0'), ('x1', 'y0'), ('x1', 'y1'), ('x0', 'y1'))], float)]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib, json, shutil, time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +18,7 @@ from .domain import Domain, load_domain, parse_domain
 # %% auto #0
 __all__ = ['STAGES', 'NEEDS_PHOTOS', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan', 'crop_files',
            'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended', 'open_analyzer',
-           'trust_of', 'demo', 'first_test_photo', 'closing']
+           'trust_of', 'search', 'demo', 'first_test_photo', 'closing']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -194,13 +194,14 @@ def ask(
     k:int=5,                       # examples to find
 )->dict:                           # finding and examples, or the examples alone
     "Ask about a photo, or search the memory in words."
+    from mmrag_nb.look import Request
     from mmrag_nb.where import parse_where
     if photo is None and not text: raise UsageError('Ask about a photo, or give --text to search the memory in words.')
     asked = parse_where(list(where))
     if photo is not None and Path(photo).is_dir():
         if asked: raise UsageError(f'--where {where[0]}: goes with one photo, or with words; {photo} is a folder.')
         return _ask_folder(job, Path(photo), text)
-    if photo is None: return _searched(open_retriever(job), text, k, asked)
+    if photo is None: return search(job, Request(text, where=asked, k=k))
     return _ask_photo(job, Path(photo), text, k, asked)
 
 def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
@@ -247,10 +248,9 @@ def _ask_folder(job:Job, folder:Path, text:str)->dict:
 
 def _picture(path:Path):
     "A photo's pixels, or an error that names the file."
-    from mmrag_nb.pixels import read_photo
+    from mmrag_nb.hits import upright_photo
     if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
-    try: return read_photo(path)
-    except MmragError as e: raise MmragError(f'{path}: {e}') from e
+    return upright_photo(path)
 
 def _trusted(trust, k:int)->str:
     "What the answer's confidence rests on."
@@ -268,12 +268,21 @@ def _spoken(answer:dict)->str:
     return '\n'.join(rows)
 
 def _examples(hits)->list[dict]:
-    columns = [c for c in ('crop_id', 'photo_id', 'kinds', 'has_damage', 'zone', 'part', 'severity', 'score') if c in hits.table]
+    columns = [c for c in ('crop_id', 'photo_id', 'kinds', 'has_damage', 'zone', 'part', 'severity', 'score', 'p_same', 'x0', 'y0', 'x1', 'y1') if c in hits.table]
     return hits.table[columns].to_dict('records')
 
-def _searched(retriever, text:str, k:int, asked:dict|None)->dict:
-    hits = retriever.search(text, k, asked)
-    return {'question': text, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'mended': mended(retriever.taxonomy, asked), 'text': repr(hits)}
+def search(
+    job:Job,                # a finished run
+    request,                # see `look.Request`
+    photo:Path|None=None,   # file of its picture
+)->dict:                    # examples, and a page that shows them
+    "Look for labelled examples, without judging anything."
+    from mmrag_nb.look import hits_page, look_up
+    retriever = open_retriever(job)
+    hits = look_up(retriever, replace(request, photo=_picture(photo)) if photo else request)
+    page = hits_page(hits, job.out/'asked'/f'search-{photo.stem if photo else "words"}.html', ' · '.join(filter(None, [photo and photo.name, request.text])))
+    return {'question': request.text, 'where': hits.where, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'page': str(page), 'mended': mended(retriever.taxonomy, request.where),
+            'text': f'{hits}\nfilters: {hits.where or "none"}\npage:    {page}'}
 
 # %% ../nbs/12_pipeline.ipynb #7a6616d8
 def demo(

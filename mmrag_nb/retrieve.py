@@ -152,16 +152,17 @@ def understood(
     r:Retriever,
     question:str,            # in words
     where:dict|None=None,    # filters that hold besides
-)->tuple[str, dict|None]:    # words to compare by meaning; all filters
+)->tuple[str, dict|None]:    # what no filter took, to be compared by meaning; all filters
     "What a question asks for."
     q = parse_question(r.taxonomy, _words(question))
     both = [w for w in (q.where, where) if w]
-    return q.text or question, {'and': both} if len(both) == 2 else both[0] if both else None
+    return q.text, {'and': both} if len(both) == 2 else both[0] if both else None
 
 def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None, where:dict|None)->Hits:
     "Search by a question in words, and perhaps a picture."
     words, passing = understood(r, question, where)
-    return replace(r.search((picture, words) if picture is not None else words, k, passing), asked=question)
+    query = words or question if picture is None else (picture, words) if words else picture
+    return replace(r.search(query, k, passing), asked=question)
 
 # %% ../nbs/09_retrieval.ipynb #24b5a7d4
 def _search_photo(r:Retriever, photo, k:int, where:dict|None, how:Way)->Hits:
