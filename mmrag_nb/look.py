@@ -15,6 +15,7 @@ import numpy as np
 from .core import UsageError, write_text
 from .diverse import contrast, diverse
 from .hits import Hits
+from .rerank import by_cells, rerank
 from .retrieve import Retriever, understood
 
 # %% auto #0
@@ -33,6 +34,7 @@ class Request:
     k: int = 5                            # hits wanted
     at_least: float | None = None         # probability that a hit shows the same kind; the others are left out
     varied: Varied | None = None          # diverse: unlike each other; contrast: damaged and clean ones
+    closer: bool = False                  # look at the twenty nearest again, cell by cell under their outlines
 
 # %% ../nbs/09h_look.ipynb #c416b0a4
 def look_up(
@@ -43,7 +45,8 @@ def look_up(
     words, where = understood(retriever, request.text, request.where) if request.text.strip() else ('', request.where)
     picture = _picture(request, words)
     query = words or request.text if picture is None else (picture, words) if words else picture
-    if picture is not None and request.box is None: hits = retriever.search_photo(query, request.k, where)
+    if request.closer: hits = rerank(retriever.search(query, max(20, request.k), where), by_cells(retriever.encoder), picture)[:request.k]
+    elif picture is not None and request.box is None: hits = retriever.search_photo(query, request.k, where)
     elif request.varied == 'contrast': hits = contrast(retriever, query, _halves(request.k), where)
     elif request.varied == 'diverse': hits = retriever.hits(diverse(retriever.found(query, 10 * request.k, where), request.k), query, where)
     else: hits = retriever.search(query, request.k, where)
@@ -59,6 +62,7 @@ def _picture(r:Request, words:str)->np.ndarray|None:
     if r.at_least is not None and (words or r.photo is None): raise UsageError(f'How likely a hit shows the same kind is known of pictures only, and "{words or r.text}" is compared as words. Leave the words or the probability out.')
     if r.varied not in (None, *get_args(Varied)): raise UsageError(f'"{r.varied}" is no way to vary hits. Ways: {", ".join(get_args(Varied))}.')
     if r.varied and r.photo is not None and not r.box: raise UsageError(f'"{r.varied}" goes with words or with a box; a photo as a whole is asked window by window.')
+    if r.closer and (not r.box or r.varied): raise UsageError('A closer look goes with a box, and with no other order of the hits.')
     return None if r.photo is None else _part(r.photo, r.box)
 
 def _part(photo:np.ndarray, box:tuple|None)->np.ndarray:
