@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from .core import UsageError, progress
 from .hits import Hits
@@ -95,9 +96,9 @@ def honesty(
     p:np.ndarray,     # float (n,), stated probabilities
     true:np.ndarray,  # bool (n,), what came of it
 )->dict[str, float]:  # brier, ece
-    "Brier score and expected calibration error, ten bins of equal size."
+    "Brier score and expected calibration error, ten bins of about equal size."
     p, true = np.asarray(p, float), np.asarray(true, float)
-    of = np.argsort(np.argsort(p, kind='stable'), kind='stable') * 10 // len(p)
+    of = ((rankdata(p) - .5) * 10 // len(p)).astype(int)   # equal ones in one bin
     off = pd.DataFrame({'p': p, 'y': true}).groupby(of).agg(p=('p', 'mean'), y=('y', 'mean'), n=('y', 'size'))
     return {'brier': float(((p - true) ** 2).mean()), 'ece': float(((off.p - off.y).abs() * off.n).sum() / len(p))}
 

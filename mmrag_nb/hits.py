@@ -22,7 +22,7 @@ from .pixels import read_photo
 from .regions import Bad
 
 # %% auto #0
-__all__ = ['Pictures', 'upright_photo', 'picture_jpeg', 'Hits', 'gallery']
+__all__ = ['Pictures', 'upright_photo', 'picture_jpeg', 'Hits', 'shown', 'gallery']
 
 # %% ../nbs/09a_hits.ipynb #439d7cd8
 @dataclass(frozen=True)
@@ -109,7 +109,15 @@ class Hits:
     def __repr__(self)->str: return f'{len(self)} hits, {self.way}, {self.passing} rows passed\n{self.table[_short(self.table)].to_string(index=False)}'
 
 def _short(table:pd.DataFrame)->list[str]:
-    return [c for c in ('rank', 'crop_id', 'photo_id', 'kinds', 'zone', 'severity', 'score', 'cosine', 'way') if c in table]
+    return [c for c in ('rank', 'crop_id', 'photo_id', 'kinds', 'zone', 'severity', 'score', 'cosine', 'p_same', 'first_rank', 'window', 'way') if c in table and table[c].notna().any()]
+
+def shown(
+    row:dict,   # kinds, has_damage
+)->str:         # for people
+    "What a hit shows: its kinds, clean, or that nobody has labelled it."
+    kinds = row.get('kinds')
+    if kinds is not None and len(kinds): return ', '.join(map(str, kinds))
+    return 'clean' if row.get('has_damage') in (False, np.False_) else 'damaged' if row.get('has_damage') in (True, np.True_) else 'not labelled'
 
 # %% ../nbs/09a_hits.ipynb #99064e01
 def gallery(
@@ -123,10 +131,8 @@ def gallery(
     return f'<div style="font:13px system-ui,sans-serif">{head}{html.escape(way)}<div style="display:flex;flex-wrap:wrap;gap:10px;margin-top:6px">{cards}</div></div>'
 
 def _card(row:dict, pictures:Pictures|None, size:int)->str:
-    kinds = row.get('kinds')
-    what = ', '.join(map(str, kinds)) if kinds is not None and len(kinds) else 'clean' if row.get('has_damage') in (False, np.False_) else ''
     where = ' · '.join(str(row[c]) for c in ('zone', 'part', 'severity') if isinstance(row.get(c), str))
-    lines = [f'<b>{row.get("rank", "")}. {html.escape(what)}</b>', html.escape(where), _why(row),
+    lines = [f'<b>{row.get("rank", "")}. {html.escape(shown(row))}</b>', html.escape(where), _why(row),
              f'<span style="color:#777" title="{html.escape(str(row.get("photo_id", "")))}">{html.escape(str(row.get("crop_id", ""))[:16])}</span>']
     return f'<div style="width:{size}px">{_img(row, pictures, size)}<div style="line-height:1.35;overflow-wrap:anywhere">{"<br>".join(x for x in lines if x)}</div></div>'
 

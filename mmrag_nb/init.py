@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 
 from .core import MmragError, UsageError, write_text
 from .domain import parse_domain
@@ -174,6 +175,7 @@ def domain_text(
              f'name: {name}', 'subject: {en: photo}     # what a photo shows: vehicle, steel surface, …', 'finding: {en: finding}   # what a label marks: damage, defect, object, …',
              'reader:', f'  kind: {guess.kind}', f'  photo: {q(guess.photo)}']
     lines += [f'  labels: {q(guess.labels)}'] * bool(guess.labels) + [f'  names: {q(guess.names)}'] * bool(guess.names)
+    lines += ['  # clean: ["clean/*.jpg"]   # photos known to show nothing; of photos without labels it is not known otherwise, so they count for neither side'] * bool(guess.labels)
     lines += _kinds(guess) + _stages(guess)
     return '\n'.join(lines) + '\n'
 
@@ -185,7 +187,7 @@ def _kinds(guess:Guess)->list[str]:
     for label, _ in guess.counts.most_common(): by_slug.setdefault(slug(label), []).append(label)
     if not 0 < len(by_slug) <= 40 or guess.kind == 'folders': return ['kinds: from_labels        # every label is a kind of its own name']
     rows = [f'  {json.dumps(s)}: {{labels: {json.dumps(ls, ensure_ascii=False)}, words: {{en: [{json.dumps(s.replace("_", " "))}]}}}}  # {sum(guess.counts[l] for l in ls)} times' for s, ls in by_slug.items()]
-    return ['kinds:                   # give them good names, hints, and the words that people use for them', *rows]
+    return ['kinds:                   # give them good names, hints, and the words that people use for them, {en: […], es: […]}', *rows]
 
 def _stages(guess:Guess)->list[str]:
     whole = guess.kind in ('folders', 'csv', 'imagefolder', 'plain')
@@ -209,4 +211,4 @@ def init_domain(
     labels = dict(guess.counts.most_common())
     said = f'{folder}: {n} photos, {guess.kind} ({guess.why}).\n' + (f'{len(labels)} labels: {", ".join(f"{k} ({v})" for k, v in islice(labels.items(), 12))}.\n' if labels else '')
     return {'domain': str(out), 'photos': n, 'kind': guess.kind, 'why': guess.why, 'labels': labels,
-            'text': f'{said}Wrote {out}. Look it over, then: mmrag check {out} --data {folder}'}
+            'text': f'{said}Wrote {out}. Look it over, then: mmrag check {quote(str(out))} --data {quote(str(folder))}'}

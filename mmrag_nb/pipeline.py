@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib, json, shutil, time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 import yaml
@@ -260,11 +261,12 @@ def _trusted(trust, k:int)->str:
 
 def _spoken(answer:dict)->str:
     "An answer as a person would like to read it."
+    from mmrag_nb.hits import shown
     place = ', '.join(v.replace('_', ' ') for v in answer['location'].values())
     open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
     rows = [*open_, answer['analysis'] or answer['reason'], f'place:     {place or "not known"}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
             f'answered:  by {"nobody yet" if answer["by"] == "person" else answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
-            'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {", ".join(e["kinds"]) or "clean"}  {e["photo_id"]}' for e in answer['examples']), f'page:      {answer["page"]}']
+            'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']), f'page:      {answer["page"]}']
     return '\n'.join(rows)
 
 def _examples(hits)->list[dict]:
@@ -316,6 +318,6 @@ def closing(out:Path, photo:Path)->str:
 Report: {out/"report.html"}
 
 Next:
-  mmrag ask vehicles {photo} --data {out/"drawn"} --out {out}
+  mmrag ask vehicles {quote(str(photo))} --data {quote(str(out/"drawn"))} --out {quote(str(out))}
   mmrag init FOLDER --out my.yaml        # a domain file for your own photos
   make lab                               # the notebooks, step by step"""
