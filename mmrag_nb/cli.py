@@ -166,7 +166,7 @@ def ask(
 BOX = Annotated[Optional[str], typer.Option('--box', metavar='X0,Y0,X1,Y1', help='Only this part of the photo asks, px; else all of it, window by window.')]
 AT_LEAST = Annotated[Optional[float], typer.Option('--min-probability', help='Leave out examples that less likely show the same kind, as the memory\'s own crops tell. Goes with a photo.')]
 VARIED = Annotated[Optional[str], typer.Option('--varied', help='diverse: examples unlike each other; contrast: damaged and clean ones. Goes with --text or --box.')]
-CLOSER = Annotated[bool, typer.Option('--closer', help='Look at the twenty nearest again, cell by cell under their outlines: slower, and more often right. Goes with --box.')]
+CLOSER = Annotated[bool, typer.Option('--closer', help='Look at the twenty nearest again, cell by cell under their outlines: slower; helps with some encoders. Goes with --box.')]
 
 @app.command()
 @verb
