@@ -16,7 +16,7 @@ from .hits import Hits
 from .index import Index, Limits
 
 # %% auto #0
-__all__ = ['pairs', 'same_kind', 'Calibration', 'calibrate', 'by_lot', 'honesty', 'with_probability']
+__all__ = ['pairs', 'known', 'labelled', 'same_kind', 'Calibration', 'calibrate', 'by_lot', 'honesty', 'with_probability']
 
 # %% ../nbs/09e_calibrate.ipynb #31aab3e4
 def pairs(
@@ -26,16 +26,26 @@ def pairs(
     seed:int=0,
 )->pd.DataFrame:      # asked (row), group, cosine, same
     "Hits of the memory's own crops, and whether they show the same kind."
-    state = index.state
-    rows = np.arange(state.starts[-1]) if state.alive is None else np.flatnonzero(state.alive)
+    state, rows = index.state, labelled(index)
     rows = np.sort(np.random.default_rng(seed).choice(rows, min(sample, len(rows)), replace=False))
     by = 'group' if 'group' in state.columns else 'photo_id'
     asked = state.take(rows, ['kinds', by]).to_pandas()
     found = [_asked(index, state.vectors(np.array([r]))[0], k, by, g) for r, g in zip(rows, progress(asked[by], 'calibrating'))]
     of = np.repeat(np.arange(len(rows)), [len(f.rows) for f in found])
-    theirs = state.take(np.concatenate([f.rows for f in found]), ['kinds'])['kinds'].to_pylist()
-    same = [same_kind(asked.kinds[i], x) for i, x in zip(of, theirs)]
-    return pd.DataFrame({'asked': rows[of], 'group': asked[by].to_numpy()[of], 'cosine': np.concatenate([f.cosines for f in found]), 'same': same})
+    hits = state.take(np.concatenate([f.rows for f in found]) if found else rows, ['kinds', 'has_damage']).to_pandas()
+    same = [same_kind(asked.kinds[i], x) for i, x in zip(of, hits.kinds)]
+    t = pd.DataFrame({'asked': rows[of], 'group': asked[by].to_numpy()[of], 'cosine': np.concatenate([f.cosines for f in found]) if found else [], 'same': same})
+    return t[known(hits).to_numpy()].reset_index(drop=True)
+
+def known(table:pd.DataFrame)->pd.Series:
+    "Which crops somebody has labelled: they show a kind, or are known to be clean."
+    return (table.kinds.map(lambda k: k is not None and len(k) > 0) | table.has_damage.notna()).astype(bool)
+
+def labelled(index:Index)->np.ndarray:
+    "Living rows of crops that somebody has labelled."
+    state = index.state
+    rows = np.arange(state.starts[-1]) if state.alive is None else np.flatnonzero(state.alive)
+    return rows[known(state.take(rows, ['kinds', 'has_damage']).to_pandas()).to_numpy()]
 
 def _asked(index:Index, q:np.ndarray, k:int, by:str, own:str):
     return index.search(q, k, limits=Limits(exclude_group=own) if by == 'group' else Limits(exclude=own))
@@ -86,8 +96,7 @@ def by_lot(
 )->tuple[float, float]:  # mean cosine, share of the same kind
     "What crops have in common that nobody searched for."
     state = index.state
-    rows = np.arange(state.starts[-1]) if state.alive is None else np.flatnonzero(state.alive)
-    a, b = np.random.default_rng(seed).choice(rows, (2, n))
+    a, b = np.random.default_rng(seed).choice(labelled(index), (2, n))
     kinds = [state.take(r, ['kinds'])['kinds'].to_pylist() for r in (a, b)]
     return float(np.einsum('ij,ij->i', state.vectors(a), state.vectors(b)).mean()), float(np.mean([same_kind(x, y) for x, y in zip(*kinds)]))
 
@@ -106,6 +115,6 @@ def honesty(
 def with_probability(
     hits:Hits,
     calibration:Calibration,
-)->Hits:      # with the column p_same
+)->Hits:      # with the column p_same, NaN for crops that nobody has labelled
     "State for each hit how likely it shows the query's kind."
-    return replace(hits, source=lambda: hits.table.assign(p_same=calibration.probability(hits.table.cosine)))
+    return replace(hits, source=lambda: hits.table.assign(p_same=np.where(known(hits.table), calibration.probability(hits.table.cosine), np.nan)))

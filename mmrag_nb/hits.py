@@ -138,7 +138,7 @@ def _card(row:dict, pictures:Pictures|None, size:int)->str:
 
 def _why(row:dict)->str:
     "How near, in the terms that there are."
-    p = f' · same kind {row["p_same"]:.0%}' if 'p_same' in row else ''
+    p = f' · same kind {row["p_same"]:.0%}' if pd.notna(row.get('p_same')) else ''
     moved = f' · was {row["first_rank"]}.' if row.get('first_rank', row.get('rank')) != row.get('rank') else ''
     seen = f'<br>asked by window {", ".join(map(str, row["window"]))}' + (f' and {row["found_by"] - 1} more' if row['found_by'] > 1 else '') if 'window' in row else ''
     return f'cosine {row.get("cosine", float("nan")):.3f}{p}{moved}{seen}'

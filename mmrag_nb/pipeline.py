@@ -19,7 +19,7 @@ from .domain import Domain, load_domain, parse_domain
 # %% auto #0
 __all__ = ['STAGES', 'NEEDS_PHOTOS', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan', 'crop_files',
            'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended', 'open_analyzer',
-           'trust_of', 'search', 'demo', 'first_test_photo', 'closing']
+           'trust_of', 'one_sided', 'search', 'demo', 'first_test_photo', 'closing']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
     analyzer = open_analyzer(job)
     answered = analyzer(picture := _picture(photo), text, k, asked)
     page = answer_page(answered, picture, job.out/'asked'/f'{photo.stem}.html')
-    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'trust': _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
+    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'trust': one_sided(analyzer.retriever) or _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
     return answer | {'text': _spoken(answer)}
 
 def mended(
@@ -252,6 +252,13 @@ def _picture(path:Path):
     from mmrag_nb.hits import upright_photo
     if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
     return upright_photo(path)
+
+def one_sided(retriever)->str:
+    "Why a vote says nothing, where it can only come out one way."
+    count = {d: sum(p.count for p in retriever.index.state.passing(retriever.canonical({'has_damage': d}))) for d in (True, False)} if 'has_damage' in retriever.domain.filters else {}
+    if not count or all(count.values()): return ''
+    lacks = 'a photo known to show nothing, so its vote can not say "clean": name some in the domain file (reader.clean)' if not count[False] else 'a labelled finding'
+    return f'little: the memory does not hold {lacks}'
 
 def _trusted(trust, k:int)->str:
     "What the answer's confidence rests on."

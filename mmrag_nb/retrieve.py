@@ -199,7 +199,7 @@ def learned(r:Retriever)->Calibration:
     return r._learned[1]
 
 def _likely(r:Retriever, hits:Hits, at_least:float)->Hits:
-    "Hits with the probability that they show the query's kind, `p_same`; those below a bound left out."
+    "Hits with the probability that they show the query's kind, `p_same`; those below a bound, or that nobody has labelled, left out."
     if not 0 <= at_least <= 1: raise UsageError(f'{at_least} is no probability; it must lie between 0 and 1.')
     stated = with_probability(hits, learned(r))
     return stated[stated.table.p_same >= at_least]
