@@ -106,7 +106,9 @@ class Hits:
         t = self.table[chosen] if isinstance(chosen, slice) or np.asarray(chosen).dtype == bool else self.table.iloc[chosen]
         return replace(self, source=t)
     def _repr_html_(self)->str: return gallery(self)
-    def __repr__(self)->str: return f'{len(self)} hits, {self.way}, {self.passing} rows passed\n{self.table[_short(self.table)].to_string(index=False)}'
+    def __repr__(self)->str:
+        if not len(self): return f'No hits. Rows that pass{f" {self.where}" if self.where else ""}: {self.passing}.'
+        return f'{len(self)} hits, {self.way}, {self.passing} rows passed\n{self.table[_short(self.table)].to_string(index=False)}'
 
 def _short(table:pd.DataFrame)->list[str]:
     return [c for c in ('rank', 'crop_id', 'photo_id', 'kinds', 'zone', 'severity', 'score', 'cosine', 'p_same', 'first_rank', 'window', 'way') if c in table and table[c].notna().any()]
