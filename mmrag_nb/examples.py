@@ -66,7 +66,7 @@ def _example(i:int, row:dict, domain:Domain, language:str)->str:
     damage = 'none' if clean else ', '.join(kinds) or 'not known'
     severity = _known(row.get('severity'), domain.severities) or ('none' if clean else 'not known')
     hints = [] if domain.kinds == 'from_labels' else [f'{k} is {h}' for k in kinds if (h := _phrase(domain.kinds[k].hint or domain.kinds[k].description, language))]
-    return f'Example {i}: similarity {row["cosine"]:.2f}; {_phrase(domain.finding, language)}: {damage}; location: {_place(row, domain, language)}; severity: {severity}; ' \
+    return f'Example {i}: similarity {row.get("cosine", row["score"]):.2f}; {_phrase(domain.finding, language)}: {damage}; location: {_place(row, domain, language)}; severity: {severity}; ' \
            f'description: {"; ".join(hints) or ("clean surface, nothing visible" if clean else "no description")}.'
 
 # %% ../nbs/09b_examples.ipynb #cb5252f2
