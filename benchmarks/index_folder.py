@@ -13,7 +13,7 @@ from mmrag_nb.codes import help_for
 from mmrag_nb.core import Made, run_stage, versions
 from mmrag_nb.domain import load_domain
 from mmrag_nb.index import in_memory, open_index, vocabulary_of
-from mmrag_nb.planner import reach_of
+from mmrag_nb.measure import reach_of
 from mmrag_nb.retrieve import Retriever
 from mmrag_nb.store import seal
 from mmrag_nb.where import Vocabulary

@@ -14,7 +14,8 @@ import pyarrow as pa, pyarrow.compute as pc
 from .codes import help_for
 from .core import MmragError, UsageError, write_array
 from .domain import near
-from .planner import extend_graph, reach_of
+from .graph import extend_graph
+from .measure import reach_of
 from .store import Contents, append, contents, locked, noted, publish, read_manifest, write_part
 
 # %% auto #0

@@ -10,7 +10,9 @@ import os
 import numpy as np
 
 from .core import MmragError
-from .planner import Costs, Graph, Nearest, Part, build_graph, exactly, faiss_bytes, reach_of, read_bounded, scan
+from .graph import Graph, build_graph, faiss_bytes, read_bounded, scan
+from .measure import Costs, reach_of
+from .planner import Nearest, Part
 from .where import Passing, everything, from_mask
 
 # %% auto #0

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,8 @@ from .store import Contents, contents, locked, seal
 from .where import Fields, Passing, Vocabulary, coded, everything, from_mask, passing
 
 # %% auto #0
-__all__ = ['vocabulary_of', 'run_index', 'Limits', 'Found', 'State', 'limited', 'Index', 'unit_queries', 'whole_k', 'in_memory',
-           'open_index', 'verify']
+__all__ = ['vocabulary_of', 'run_index', 'Limits', 'Found', 'State', 'limited', 'Index', 'unit_queries', 'unit_query', 'whole_k',
+           'in_memory', 'open_index', 'verify']
 
 # %% ../nbs/08_indexing.ipynb #4d545f11
 def _rows(
@@ -81,17 +82,17 @@ class Limits:
         asked = [('photo_id', self.exclude, self.per_photo), ('group', self.exclude_group, self.per_group)]
         return [r for r in asked if r[1:] != (None, None)]
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     "The rows nearest to a query, best first."
     rows: np.ndarray     # int64 (≤k,)
     cosines: np.ndarray  # float32 (≤k,)
     way: str             # exact | graph | codes
     passing: int         # rows that passed the filter
     exact: bool          # these are the nearest rows, for certain; else as certain as the graph's own recall
-    state: State = field(repr=False)
+    state: State
 
     def table(self, columns:list[str]=None)->pa.Table: return self.state.take(self.rows, columns)
+    def __repr__(self)->str: return f'Found(rows={self.rows}, cosines={self.cosines}, way={self.way!r}, passing={self.passing}, exact={self.exact})'
 
 # %% ../nbs/08_indexing.ipynb #44ebab50
 class State:
@@ -102,6 +103,7 @@ class State:
         alive:np.ndarray|None,   # bool (n,), through all parts; None: all are
         vocabulary:Vocabulary):  # words of the filters
         self.parts, self.fields, self.alive, self.vocabulary = parts, fields, alive, vocabulary
+        self.dim = parts[0].vectors.shape[1]
         self.starts = np.cumsum([0, *(len(p.vectors) for p in parts)])
         self._kept = OrderedDict()
 
@@ -151,6 +153,8 @@ def _nearest(state:State, q:np.ndarray, k:int, ok:list[Passing])->list[Nearest]:
     if len(state.parts) == 1: return state.parts[0].search(q, k, ok[0])
     each = [p.search(q, k, o) for p, o in zip(state.parts, ok)]
     return [_merged(found, state.starts, k) for found in zip(*each)]
+
+def _count(ok:list[Passing])->int: return ok[0].count if len(ok) == 1 else sum(o.count for o in ok)
 
 def _merged(found:tuple[Nearest, ...], starts:np.ndarray, k:int)->Nearest:
     rows, cosines = np.concatenate([f.rows + s for f, s in zip(found, starts)]), np.concatenate([f.cosines for f in found])
@@ -206,7 +210,7 @@ class Index:
     def __len__(self)->int: return len(self.state)
     def __repr__(self)->str: return f'Index of {len(self)} crops × {self.dim}, encoder {self.encoder[:12]}'
     @property
-    def dim(self)->int: return self.state.parts[0].vectors.shape[1]
+    def dim(self)->int: return self.state.dim
     @property
     def shadow(self)->Shadow: return self.state.parts[0].shadow
 
@@ -217,10 +221,10 @@ class Index:
         limits:Limits=None,      # own photo, hits a photo
     )->Found:                    # rows, best first
         "The k nearest rows among those that pass."
-        state, q, k = self.state, unit_queries(vector, self.dim), whole_k(k)
+        state, q, k = self.state, unit_query(vector, self.state.dim), whole_k(k)
         ok = state.passing(where)
         n = state.nearest(q, k, ok)[0] if limits is None else limited(state, q, k, ok, limits)
-        return Found(n.rows, n.cosines, n.way, sum(o.count for o in ok), n.exact, state)
+        return Found(n.rows, n.cosines, n.way, _count(ok), n.exact, state)
 
     def search_many(self,
         vectors:np.ndarray,      # float (m,d)
@@ -230,7 +234,7 @@ class Index:
         "Many queries under one filter: faster than one by one."
         state, q, k = self.state, unit_queries(vectors, self.dim), whole_k(k)
         ok = state.passing(where)
-        return [Found(n.rows, n.cosines, n.way, sum(o.count for o in ok), n.exact, state) for n in state.nearest(q, k, ok)]
+        return [Found(n.rows, n.cosines, n.way, _count(ok), n.exact, state) for n in state.nearest(q, k, ok)]
 
     def add(self, crops:pd.DataFrame, vectors:np.ndarray, encoder:str)->Index: return _change(self, add, crops, vectors, encoder)
     def update(self, crops:pd.DataFrame, vectors:np.ndarray, encoder:str)->Index: return _change(self, update, crops, vectors, encoder)
@@ -248,12 +252,22 @@ def unit_queries(
     q = np.ascontiguousarray(vectors, np.float32)
     q = q[None] if q.ndim == 1 else q
     if q.ndim != 2 or q.shape[1] != dim: raise UsageError(f'A query has {q.shape[-1] if q.ndim else 0} numbers, the index {dim}. Was it made by the same encoder?')
-    lengths = [math.sqrt(x @ x) for x in q]
-    if not all(1e-12 < x < math.inf for x in lengths): raise UsageError('A query vector is zero, or holds NaN or infinity.')
-    return q / (lengths[0] if len(q) == 1 else np.array(lengths, np.float32)[:, None])
+    return np.concatenate([unit_query(x, dim) for x in q]) if len(q) else q
+
+def unit_query(
+    vector:np.ndarray, # (d,)
+    dim:int,
+)->np.ndarray:         # float32 (1,d), of unit length
+    "One of them. For few rows the checks take as long as the search, so they are few."
+    q = np.ascontiguousarray(vector, np.float32)
+    if q.shape != (dim,): return unit_queries(q, dim)
+    length = math.sqrt(q @ q)
+    if not 1e-12 < length < math.inf: raise UsageError('A query vector is zero, or holds NaN or infinity.')
+    return (q / length)[None]
 
 def whole_k(k:int)->int:
     "How many hits, as a whole number of at least 1."
+    if type(k) is int and k > 0: return k
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1: raise UsageError(f'k is {k!r}; it must be a whole number, 1 or more.')
     return int(k)
 

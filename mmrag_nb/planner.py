@@ -5,308 +5,23 @@
 # %% ../nbs/08b_planner.ipynb #3ad5b6be
 from __future__ import annotations
 
-import math, time
 from collections import OrderedDict
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
-from .core import MmragError
-from .where import Passing, everything, from_mask
+from .graph import Graph, _faiss, aligned, flat_over, scan, scan_all
+from .measure import Costs, Seen, again, calibrate, plan
+from .where import Passing
 
 # %% auto #0
-__all__ = ['WIDTHS', 'LENGTHS', 'KEPT', 'aligned', 'scan', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph', 'flat_over',
-           'read_bounded', 'Graph', 'near_rows', 'reach_of', 'Costs', 'calibrate', 'Seen', 'too_short', 'long_enough',
-           'plan', 'again', 'Nearest', 'Shadow', 'Part', 'certified', 'gpus', 'exactly']
-
-# %% ../nbs/08b_planner.ipynb #16e25077
-@lru_cache
-def _faiss():
-    import faiss
-    return faiss
-
-def aligned(
-    a:np.ndarray, # float32
-)->np.ndarray:    # equal, and starting with a cache line
-    "A copy that begins at a multiple of 64 bytes."
-    room = np.empty(a.size + 16, np.float32)
-    start = -room.ctypes.data % 64 // 4
-    out = room[start:start + a.size].reshape(a.shape)
-    out[...] = a
-    return out
-
-def scan(
-    vectors:np.ndarray,  # float32 (n,d)
-    q:np.ndarray,        # float32 (m,d)
-    k:int,               # at most n
-    rows:np.ndarray=None,# int64, only these rows of `vectors`
-)->tuple[np.ndarray, np.ndarray]: # int64 (m,k) rows, float32 (m,k) cosines, best first
-    "The k best of all rows, or of some."
-    f, (n, d) = _faiss(), vectors.shape
-    if len(q) == 1 and (n if rows is None else rows.size) * d > 2**16: q = aligned(q)   # where this takes longer than the copy
-    out_r, out_c = np.empty((len(q), k), np.int64), np.empty((len(q), k), np.float32)
-    chosen = None if rows is None else f.IDSelectorArray(rows.size, f.swig_ptr(rows))
-    f.knn_inner_product(f.swig_ptr(q), f.swig_ptr(vectors), d, len(q), n, k, f.swig_ptr(out_c), f.swig_ptr(out_r), chosen)
-    return out_r, out_c
-
-# %% ../nbs/08b_planner.ipynb #0de52b54
-def scan_all(
-    vectors:np.ndarray, # float32 (n,d)
-    q:np.ndarray,       # float32 (1,d)
-    k:int,              # at most as many as pass
-    ok:Passing,         # which rows may be found
-)->tuple[np.ndarray, np.ndarray]: # int64 (1,k) rows, float32 (1,k) cosines, best first
-    "The k best that pass, from the cosines of all rows: quick when most pass."
-    f, (n, d) = _faiss(), vectors.shape
-    cosines = np.empty(n, np.float32)
-    f.fvec_inner_products_ny(f.swig_ptr(cosines), f.swig_ptr(q), f.swig_ptr(vectors), d, n)
-    step = max(1, n // 4096)
-    few = np.flatnonzero(ok.mask[::step]) * step
-    least = np.partition(cosines[few], -k)[-k] if len(few) >= k else -np.inf   # k passing rows are at least as good
-    rows = np.flatnonzero(cosines >= least)
-    rows = rows[ok.mask[rows]]
-    rows = rows[np.argsort(-cosines[rows], kind='stable')[:k]]
-    return rows[None], cosines[rows][None]
-
-# %% ../nbs/08b_planner.ipynb #21415d71
-def build_graph(
-    vectors:np.ndarray,       # float32 (n,d)
-    m:int=32,                 # links a row
-    ef_construction:int=200,  # candidates while building
-    workers:int=0,            # threads; with one thread the same vectors give the same bytes
-)->np.ndarray:                # uint8, FAISS's own file format, without the vectors
-    "Link each row to its neighbours (HNSW)."
-    f = _faiss()
-    graph = f.IndexHNSWFlat(vectors.shape[1], m, f.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = ef_construction
-    _with_threads(workers, lambda: graph.add(vectors))
-    return faiss_bytes(graph)
-
-def _with_threads(workers:int, call):
-    "Let FAISS use so many threads for a call."
-    f = _faiss()
-    before = f.omp_get_max_threads()
-    f.omp_set_num_threads(max(1, workers))
-    try: return call()
-    finally: f.omp_set_num_threads(before)
-
-def faiss_bytes(index)->np.ndarray:
-    "A FAISS index as the bytes of its file, without vectors that lie elsewhere."
-    f = _faiss()
-    w = f.VectorIOWriter()
-    f.write_index(index, w, f.IO_FLAG_SKIP_STORAGE)
-    return f.vector_to_array(w.data)
-
-# %% ../nbs/08b_planner.ipynb #7f208950
-def extend_graph(
-    raw:np.ndarray,      # uint8, from `build_graph`
-    old:np.ndarray,      # float32 (n,d), what it was built from
-    new:np.ndarray,      # float32 (m,d), rows to link in after them
-    workers:int=0,       # threads
-)->np.ndarray:           # uint8, a graph over all n + m
-    "Link further rows into a graph."
-    f = _faiss()
-    graph = read_bounded(raw, f.IO_FLAG_SKIP_STORAGE, copy=True)
-    flat = f.IndexFlat(old.shape[1], f.METRIC_INNER_PRODUCT)
-    flat.add(old)
-    graph.storage, graph.own_fields = flat, False
-    _with_threads(workers, lambda: graph.add(new))
-    return faiss_bytes(graph)
-
-# %% ../nbs/08b_planner.ipynb #86936c62
-def flat_over(vectors:np.ndarray):
-    "A FAISS flat index that uses an array where it lies. FAISS wants an owner for such a view; that of an empty view will do."
-    f = _faiss()
-    tiny = f.serialize_index(f.IndexFlat(1, f.METRIC_INNER_PRODUCT))
-    owner = f.read_index(f.ZeroCopyIOReader(f.swig_ptr(tiny), tiny.size)).codes.owner
-    flat = f.IndexFlat(vectors.shape[1], f.METRIC_INNER_PRODUCT)
-    flat.codes = f.MaybeOwnedVectorUInt8.create_view(f.swig_ptr(vectors.view(np.uint8)), vectors.nbytes, owner)
-    flat.ntotal = len(vectors)
-    return flat
-
-def read_bounded(raw:np.ndarray, flags:int=0, copy:bool=False):
-    "Let FAISS read an index from bytes, and allocate no more than these; without a copy it uses the bytes where they lie."
-    f = _faiss()
-    before = f.get_deserialization_vector_byte_limit()
-    f.set_deserialization_vector_byte_limit(raw.size + 1)
-    try: return f.read_index(_reader(raw) if copy else f.ZeroCopyIOReader(f.swig_ptr(raw), raw.size), flags)
-    except (RuntimeError, MemoryError) as e: raise MmragError(f'not a file that FAISS can read ({str(e).splitlines()[0][:200]})') from e
-    finally: f.set_deserialization_vector_byte_limit(before)
-
-def _reader(raw:np.ndarray):
-    f = _faiss()
-    r = f.VectorIOReader()
-    f.copy_array_to_vector(raw, r.data)
-    return r
-
-# %% ../nbs/08b_planner.ipynb #213d19fb
-class Graph:
-    "HNSW over vectors that lie elsewhere."
-    def __init__(self,
-        raw:np.ndarray,      # uint8, from `build_graph`
-        vectors:np.ndarray): # float32 (n,d), the same that it was built from
-        self.raw, self.vectors, f = raw, vectors, _faiss()
-        self.index = read_bounded(raw, f.IO_FLAG_SKIP_STORAGE)
-        _check_graph(self.index, vectors.shape)
-        self.flat = flat_over(vectors)
-        self.index.storage, self.index.own_fields = self.flat, False
-        self._widths = {}
-
-    def search(self, q:np.ndarray, k:int, ef:int)->tuple[np.ndarray, np.ndarray]:
-        "Rows (−1: none) and cosines, best first. FAISS takes no default for ef from the index."
-        f = _faiss()
-        width = self._widths.get(ef) or self._widths.setdefault(ef, f.SearchParametersHNSW(efSearch=ef))
-        r, c = np.empty((len(q), k), np.int64), np.empty((len(q), k), np.float32)
-        self.index.search_c(len(q), f.swig_ptr(q), k, f.swig_ptr(c), f.swig_ptr(r), width)
-        return r, c
-
-# %% ../nbs/08b_planner.ipynb #c5724cc2
-def _check_graph(index, shape:tuple[int, int]):
-    "Every number that FAISS will follow without looking must lead somewhere."
-    f = _faiss()
-    if not isinstance(index, f.IndexHNSWFlat): raise MmragError(f'holds a {type(index).__name__}, expected an HNSW graph')
-    if (index.ntotal, index.d, index.metric_type) != (*shape, f.METRIC_INNER_PRODUCT): raise MmragError(f'is a graph of {index.ntotal} × {index.d}, the vectors are {shape[0]} × {shape[1]}')
-    h, n = index.hnsw, shape[0]
-    levels, offsets, room = (f.vector_to_array(x) for x in (h.levels, h.offsets, h.cum_nneighbor_per_level))
-    links = f.rev_swig_ptr(h.neighbors.data(), h.neighbors.size())
-    sound = len(levels) == n and len(offsets) == n + 1 and offsets[0] == 0 and levels.min() >= 1 and levels.max() < len(room) and (np.diff(room) >= 0).all()
-    sound = sound and (np.diff(offsets.astype(np.int64)) == room[levels]).all() and offsets[-1] == len(links)
-    sound = sound and 0 <= h.entry_point < n and 0 <= h.max_level < levels[h.entry_point] and links.min() >= -1 and links.max() < n
-    if not sound: raise MmragError('holds links that lead nowhere')
-
-# %% ../nbs/08b_planner.ipynb #90f6c458
-def near_rows(
-    vectors:np.ndarray, # float32 (n,d)
-    n:int,              # queries
-    seed:int=0,
-)->np.ndarray:          # float32 (n,d), unit rows
-    "Queries near stored rows."
-    rng, d = np.random.default_rng(seed), vectors.shape[1]
-    q = vectors[rng.integers(0, len(vectors), n)] + .5 * rng.standard_normal((n, d), np.float32) / np.float32(np.sqrt(d))
-    return np.ascontiguousarray(q / np.linalg.norm(q, axis=1, keepdims=True), np.float32)
-
-# %% ../nbs/08b_planner.ipynb #dc609992
-WIDTHS = (32, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
-LENGTHS = (32, 48, 64, 96, 128, 160, 192, 256)   # from 32 on: of ten rows too few are missed to count them
-
-def reach_of(
-    raw:np.ndarray,     # uint8, a graph
-    vectors:np.ndarray, # float32 (n,d), that it was built from
-    queries:int=1000,   # near stored rows
-)->list[list[int]]:     # [ef, K], both ascending: searched with this ef, a list of K is whole; empty: none ever is
-    "Measure how long a list may be, for each ef."
-    graph, q, reach = Graph(raw, vectors), near_rows(vectors, queries), []
-    lengths = [K for K in LENGTHS if K <= len(vectors)] or [len(vectors)]
-    true = scan(vectors, q, lengths[-1])[1]
-    for ef in WIDTHS:
-        if reach and (reach[-1][1] == lengths[-1] or ef > 4 * reach[0][0]): break   # wider costs more than it could bring
-        c = graph.search(q, lengths[-1], ef)[1]
-        missing = [K for K in lengths if (c[:, :K] < true[:, K - 1:K] - 1e-6).mean() > .00015]
-        longest = max((K for K in lengths if K < min(missing, default=np.inf)), default=0)
-        if longest > (reach[-1][1] if reach else 0): reach.append([ef, longest])
-    return reach
-
-# %% ../nbs/08b_planner.ipynb #7f8cd6bc
-@dataclass(frozen=True)
-class Costs:
-    "Seconds, as measured on this machine with these vectors."
-    call: float       # of any search, besides its rows
-    fetch: float      # a scattered row
-    row: float        # a row in a scan of everything
-    copy: float       # a row of a copy, which may lie in the cache
-    graph: float = np.inf    # a graph search, besides its ef
-    ef: float = 0.           # each unit of ef
-
-    def through_graph(self, ef:int)->float: return self.graph + self.ef * ef
-    def fetching(self, m:int)->float: return self.call + self.fetch * m
-    def scanning(self, n:int)->float: return self.call + self.row * n
-    def copied(self, m:int)->float: return self.call + self.copy * m
-    def exact(self, m:int, n:int)->float: return min(self.fetching(m), self.scanning(n))
-
-def _seconds(calls)->float:
-    "CPU time of the shortest of some calls, when all were made before: what others do on the machine only ever adds."
-    def once(call):
-        t = time.thread_time(); call()
-        return time.thread_time() - t
-    for c in calls: c()
-    return min(once(c) for c in calls)
-
-# %% ../nbs/08b_planner.ipynb #53b479cf
-def calibrate(
-    vectors:np.ndarray,     # float32 (n,d)
-    graph:Graph|None=None,  # over them
-    reach:list=(),          # [ef, K] of the graph
-)->Costs:                   # measured
-    "Time each way of searching."
-    n, rng, q = len(vectors), np.random.default_rng(0), near_rows(vectors, 24)
-    one, some = _seconds([lambda: scan(vectors[:1], q[:1], 1)] * 3), max(1, min(n // 10, 20_000))
-    picks = [np.sort(rng.choice(n, some, replace=False)) for _ in range(3)]
-    fetch = _seconds([lambda r=r: scan(vectors, q[:1], 1, r) for r in picks]) / some
-    row = _seconds([lambda: scan(vectors, q[:1], 1)]) / n
-    copy = _seconds([lambda: scan(vectors[:some], q[:1], 1)] * 2) / some
-    if graph is None or not len(reach): return Costs(one, fetch, row, copy)
-    low, high = reach[0][0], reach[-1][0]
-    a, b = (_seconds([lambda i=i: [graph.search(x[None], 32, ef) for x in q[i:i + 8]] for i in (0, 8, 16)]) / 8 for ef in (low, high))
-    slope = max(b - a, 0.) / max(high - low, 1)
-    return Costs(one, fetch, row, copy, a - low * slope, slope)
-
-# %% ../nbs/08b_planner.ipynb #442d6047
-@dataclass
-class Seen:
-    "What happened under a filter so far."
-    share: float = 1. # of all rows that pass
-    asked: int = 0    # searches
-    tried: int = 0    # … through the graph
-    failed: int = 0   # … whose certificate didn't hold
-    listed: int = 0   # rows in the graph's lists
-    passed: int = 0   # … that passed
-
-    @property
-    def fails(self)->float: return (self.failed + .5) / (self.tried + 5)   # before anything was tried: a tenth
-    @property
-    def near(self)->float: return (self.passed + 32 * self.share) / (self.listed + 32)
-
-def too_short(
-    K:int,     # rows in a list
-    k:int,     # hits
-    s:float,   # share that passes
-)->float:      # probability
-    "That fewer than k of K pass, in the normal approximation of the binomial distribution."
-    return .5 * math.erfc((K * s - k + .5) / math.sqrt(2 * K * s * (1 - s) + 1e-12))
-
-def long_enough(k:int, s:float)->int:
-    "A list that holds k with three standard deviations to spare."
-    root = (3 * math.sqrt(1 - s) + math.sqrt(9 * (1 - s) + 4 * k)) / 2
-    return math.ceil(root * root / s - 1e-9)
-
-# %% ../nbs/08b_planner.ipynb #f52e17ad
-def plan(
-    costs:Costs,   # of this machine
-    reach:list,    # [ef, K] of the graph
-    k:int,         # hits
-    seen:Seen,     # under this filter
-    exact:float,   # seconds of an exact search
-)->tuple[int, int]|None: # K and ef for the graph; None: exact
-    "The way that is expected to be fastest: a certificate that doesn't hold costs another search as well."
-    best, way = exact, None
-    if not reach or costs.through_graph(reach[0][0]) > exact: return None
-    if seen.share == 1: return next(((k, ef) for ef, K in reach if K >= k and costs.through_graph(ef) < exact), None)
-    want, fails = long_enough(k, seen.near), seen.fails * exact
-    for ef, longest in reach:
-        K = min(longest, want)
-        cost = costs.through_graph(ef) + too_short(K, k, seen.near) * again(costs, reach, k, seen.near, exact) + fails
-        if K >= k and cost < best: best, way = cost, (K, ef)
-    return way
-
-def again(costs:Costs, reach:list, k:int, s:float, exact:float)->float:
-    "Seconds that a failed certificate costs: the longest list after it, or an exact search."
-    ef, K = reach[-1]
-    return min(exact, costs.through_graph(ef) + too_short(K, k, s) * exact)
+__all__ = ['KEPT', 'Nearest', 'Shadow', 'Under', 'Part', 'certified', 'gpus', 'exactly']
 
 # %% ../nbs/08b_planner.ipynb #f8be55b4
-@dataclass(frozen=True)
-class Nearest:
+class Nearest(NamedTuple):
     "Rows nearest to one query, best first."
     rows: np.ndarray     # int64 (≤k,)
     cosines: np.ndarray  # float32 (≤k,)
@@ -329,6 +44,14 @@ class Shadow:
         return bool(self.every) and self.searched % self.every == 0
 
 # %% ../nbs/08b_planner.ipynb #12e71af3
+@dataclass
+class Under:
+    "A filter, as a part knows it."
+    ok: Passing
+    seen: Seen
+    copy: np.ndarray | None = None            # its rows side by side
+    ways: dict = field(default_factory=dict)  # k → searches up to which it holds, way
+
 class Part:
     "Vectors that are searched together, by plan."
     def __init__(self,
@@ -337,55 +60,66 @@ class Part:
         costs:Costs|None=None,   # measured when first needed
         reach:list=()):          # [ef, K] of the graph: see `reach_of`
         self.vectors, self.graph, self.reach, self.shadow = vectors, graph, reach, Shadow()
-        self._costs, self._copies, self._seen, self._on_gpu = costs, OrderedDict(), {}, {}
+        self._costs, self._under, self._on_gpu, self._lock = costs, OrderedDict(), {}, Lock()
 
     @property
     def costs(self)->Costs:
         if self._costs is None: self._costs = calibrate(self.vectors, self.graph, self.reach)
         return self._costs
-
-    def search(self,
-        q:np.ndarray,   # float32 (m,d), unit rows
-        k:int,
-        ok:Passing,     # rows that may be found
-    )->list[Nearest]:   # one a query
-        "The k nearest that pass; all of them when fewer pass."
-        k = min(k, ok.count)
-        if k == 0: return [Nearest(np.empty(0, np.int64), np.empty(0, np.float32), 'exact') for _ in q]
-        seen = _seen_of(self, ok)
-        seen.asked += len(q)
-        way = plan(self.costs, self.reach, k, seen, _exact_cost(self, ok, seen)) if self.graph is not None and not _batch_on_gpu(self, q, ok) else None
-        if way is None: return exactly(self, q, k, ok)
-        return [certified(self, x[None], k, ok, way) for x in q]
+    def search(self, q:np.ndarray, k:int, ok:Passing)->list[Nearest]: return _search(self, q, k, ok)
 
 # %% ../nbs/08b_planner.ipynb #bab5b514
-def _seen_of(part:Part, ok:Passing)->Seen:
-    if len(part._seen) > 10_000: part._seen.clear()
-    return part._seen.get(id(ok)) or part._seen.setdefault(id(ok), Seen(ok.count / ok.n))
+def _search(
+    part:Part,
+    q:np.ndarray,   # float32 (m,d), unit rows
+    k:int,
+    ok:Passing,     # rows that may be found
+)->list[Nearest]:   # one a query
+    "The k nearest that pass; all of them when fewer pass."
+    u, k = part._under.get(id(ok)) or _met(part, ok), min(k, ok.count)
+    if k == 0: return [Nearest(np.empty(0, np.int64), np.empty(0, np.float32), 'exact') for _ in q]
+    u.seen.asked += len(q)
+    way = None if part.graph is None or _batch_on_gpu(part, q, u) else _way(part, k, u)
+    return exactly(part, q, k, u) if way is None else [certified(part, x[None], k, u, way) for x in q]
 
-def _exact_cost(part:Part, ok:Passing, seen:Seen)->float:
+def _met(part:Part, ok:Passing)->Under:
+    "A filter that wasn't there lately. It is kept as well, so that its id stays its own."
+    with part._lock:
+        if len(part._under) >= 64: _forget(part, next(iter(part._under)))
+        return part._under.setdefault(id(ok), Under(ok, Seen(ok.count / ok.n)))
+
+def _way(part:Part, k:int, u:Under)->tuple[int, int]|None:
+    "As planned lately, or anew."
+    until, way = u.ways.get(k, (0, None))
+    if u.seen.asked <= until: return way
+    way = plan(part.costs, part.reach, k, u.seen, _exact_cost(part, u))
+    u.ways[k] = u.seen.asked + u.seen.asked // 8, way
+    return way
+
+# %% ../nbs/08b_planner.ipynb #0c7e9a41
+def _exact_cost(part:Part, u:Under)->float:
     "With its rows side by side, if they are or would be now."
-    return part.costs.copied(ok.count) if id(ok) in part._copies or _worth_keeping(part, ok, seen) else part.costs.exact(ok.count, ok.n)
+    return part.costs.copied(u.ok.count) if u.copy is not None or _worth_keeping(part, u) else part.costs.exact(u.ok.count, u.ok.n)
 
-def certified(part:Part, q:np.ndarray, k:int, ok:Passing, way:tuple[int, int])->Nearest:
+def certified(part:Part, q:np.ndarray, k:int, u:Under, way:tuple[int, int])->Nearest:
     "Through the graph if its certificate holds, perhaps once more with the longest list that was measured to be whole; else exact."
-    found, seen = _through_graph(part, q, k, ok, way), _seen_of(part, ok)
-    if len(found.rows) < k and (ef := part.reach[-1][0]) and way[0] < (K := part.reach[-1][1]):
-        exact = _exact_cost(part, ok, seen)
-        if again(part.costs, part.reach, k, max(len(found.rows), .5) / way[0], exact) < exact: found = _through_graph(part, q, k, ok, (K, ef))
+    found, seen, (ef, K) = _through_graph(part, q, k, u, way), u.seen, part.reach[-1]
+    if len(found.rows) < k and way[0] < K:
+        exact = _exact_cost(part, u)
+        if again(part.costs, part.reach, k, max(len(found.rows), .5) / way[0], exact) < exact: found = _through_graph(part, q, k, u, (K, ef))
     held = len(found.rows) == k
     seen.tried, seen.failed = seen.tried + 1, seen.failed + (not held)
-    if not held: return exactly(part, q, k, ok)[0]
-    if part.shadow.due(): _compare(part.shadow, found, exactly(part, q, k, ok)[0])
+    if not held: u.ways.clear(); return exactly(part, q, k, u)[0]
+    if part.shadow.due(): _compare(part.shadow, found, exactly(part, q, k, u)[0])
     return found
 
 # %% ../nbs/08b_planner.ipynb #2726582f
-def _through_graph(part:Part, q:np.ndarray, k:int, ok:Passing, way:tuple[int, int])->Nearest:
+def _through_graph(part:Part, q:np.ndarray, k:int, u:Under, way:tuple[int, int])->Nearest:
     rows, cosines = part.graph.search(q, *way)
     rows, cosines = (rows[0], cosines[0]) if rows[0, -1] >= 0 else (rows[rows >= 0], cosines[rows >= 0])
-    if ok.count == ok.n: return Nearest(rows[:k], cosines[:k], 'graph')
-    passes, seen = np.flatnonzero(ok.mask[rows]), _seen_of(part, ok)
-    seen.listed, seen.passed = seen.listed + len(rows), seen.passed + len(passes)
+    if u.ok.count == u.ok.n: return Nearest(rows[:k], cosines[:k], 'graph')
+    passes = np.flatnonzero(u.ok.mask[rows])
+    u.seen.listed, u.seen.passed = u.seen.listed + len(rows), u.seen.passed + len(passes)
     return Nearest(rows[passes[:k]], cosines[passes[:k]], 'graph')
 
 def _compare(shadow:Shadow, found:Nearest, true:Nearest):
@@ -399,8 +133,8 @@ def gpus()->int:
     "How many GPUs FAISS finds; none without the build for it."
     return _faiss().get_num_gpus()
 
-def _batch_on_gpu(part:Part, q:np.ndarray, ok:Passing)->bool:
-    return len(q) > 1 and gpus() > 0 and (ok.count == ok.n or id(ok) in part._copies or _worth_keeping(part, ok, _seen_of(part, ok)))
+def _batch_on_gpu(part:Part, q:np.ndarray, u:Under)->bool:
+    return len(q) > 1 and gpus() > 0 and (u.ok.count == u.ok.n or u.copy is not None or _worth_keeping(part, u))
 
 def _all_of(part:Part, v:np.ndarray, q:np.ndarray, k:int)->tuple[np.ndarray, np.ndarray]:
     "The k best of all rows of an array."
@@ -416,28 +150,36 @@ def exactly(
     part:Part,
     q:np.ndarray,   # float32 (m,d)
     k:int,          # at most as many as pass
-    ok:Passing,
+    u:Under,        # the filter
 )->list[Nearest]:   # one a query
     "Look at every row that passes, the cheapest way."
-    n, m = len(part.vectors), ok.count
-    if m == n: rows, cosines = _all_of(part, part.vectors, q, k)
-    elif (copy := _copy_of(part, ok)) is not None:
+    n, ok = len(part.vectors), u.ok
+    if ok.count == n: rows, cosines = _all_of(part, part.vectors, q, k)
+    elif (copy := u.copy if u.copy is not None else _copied(part, u)) is not None:
         at, cosines = _all_of(part, copy, q, k)
-        rows = ok.rows[at]
-    elif part.costs.scanning(n) < part.costs.fetching(m): rows, cosines = map(np.concatenate, zip(*(scan_all(part.vectors, x[None], k, ok) for x in q)))
+        rows = ok.rows.take(at)
+    elif part.costs.scanning(n) < part.costs.fetching(ok.count): rows, cosines = map(np.concatenate, zip(*(scan_all(part.vectors, x[None], k, ok) for x in q)))
     else: rows, cosines = scan(part.vectors, q, k, ok.rows)
     return [Nearest(r, c, 'exact') for r, c in zip(rows, cosines)]
 
-def _worth_keeping(part:Part, ok:Passing, seen:Seen)->bool:
+# %% ../nbs/08b_planner.ipynb #cbb0de33
+def _worth_keeping(part:Part, u:Under)->bool:
     "Asked for the third time, or by many queries at once, and not too large."
-    return seen.asked >= 3 and ok.count * part.vectors.shape[1] * 4 <= KEPT * part.vectors.nbytes
+    return u.seen.asked >= 3 and u.ok.count * part.vectors.shape[1] * 4 <= KEPT * part.vectors.nbytes
 
-def _copy_of(part:Part, ok:Passing)->np.ndarray|None:
-    "The rows of a filter side by side, if they are kept, or worth keeping now."
-    if id(ok) in part._copies: return part._copies[id(ok)][1]
-    if not _worth_keeping(part, ok, _seen_of(part, ok)): return None
-    part._copies[id(ok)] = (ok, aligned(part.vectors[ok.rows]))   # the filter is kept as well, so that its id stays its own
-    while sum(v.nbytes for _, v in part._copies.values()) > KEPT * part.vectors.nbytes:
-        gone, (_, v) = part._copies.popitem(last=False)
-        part._seen.pop(gone, None); part._on_gpu.pop(id(v), None)   # it has to come three times again
-    return part._copies[id(ok)][1]
+def _copied(part:Part, u:Under)->np.ndarray|None:
+    "The rows of a filter side by side, if they are worth keeping now; copies made earlier make room."
+    if not _worth_keeping(part, u): return None
+    with part._lock:
+        if id(u.ok) not in part._under: return None   # another thread's filters have taken its place
+        u.copy = aligned(part.vectors[u.ok.rows])
+        part._under.move_to_end(id(u.ok))
+        copies = [(key, x.copy.nbytes) for key, x in part._under.items() if x.copy is not None]
+        too_much = sum(size for _, size in copies) - KEPT * part.vectors.nbytes
+        for key, size in copies:
+            if too_much > 0: _forget(part, key); too_much -= size
+    return u.copy
+
+def _forget(part:Part, key:int):
+    "A filter has to come three times again."
+    part._on_gpu.pop(id(part._under.pop(key).copy), None)

@@ -136,7 +136,7 @@ def hits_of_many(
     ends = np.cumsum([0, *(len(f.rows) for f in found)])
     if any(f.state is not found[0].state for f in found): return [hits_of(f, pictures) for f in found]   # rows of unlike moments
     @cache
-    def every()->pd.DataFrame: return _table(replace(found[0], rows=np.concatenate([f.rows for f in found]), cosines=np.concatenate([f.cosines for f in found])), None)
+    def every()->pd.DataFrame: return _table(found[0]._replace(rows=np.concatenate([f.rows for f in found]), cosines=np.concatenate([f.cosines for f in found])), None)
     def part(i:int)->pd.DataFrame: return every().iloc[ends[i]:ends[i + 1]].reset_index(drop=True).assign(rank=np.arange(1, len(found[i].rows) + 1), way=found[i].way)
     return [Hits(partial(part, i), f.way, f.passing, f.exact, pictures) for i, f in enumerate(found)]
 
