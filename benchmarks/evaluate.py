@@ -8,6 +8,7 @@ grid: encoders × ways of cutting × pooling; each builds its own crops, vectors
 alone; with pooling `region` a second row tells what knowing the outline would give. "size alone" is the AUROC of a predictor that sees nothing but the area of
 a window: where it is near 1, the way of cutting (or two sources of photos) gives damaged from clean away, and the AUROC beside it says nothing about looking.
 --limit 60 tries it on few photos.
+A second call with the same --out makes only what changed: after new weights of one encoder, `--encoders embedded` builds just its rows (vectors, index, evaluation).
 speed: ranking, trec_eval's measures, vote, baselines and bootstrap on drawn vectors; a fifth asks the rest, or a table asks itself.
 """
 import argparse, itertools, platform, time
