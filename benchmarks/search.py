@@ -181,11 +181,11 @@ def lancedb_engine(v, table):
     db = lancedb.connect(tempfile.mkdtemp())
     flat = pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), v.shape[1])
     t = db.create_table('t', pa.Table.from_pandas(table.assign(i=np.arange(len(v)))).append_column('vector', flat))
-    t.create_index(metric='cosine', index_type='IVF_HNSW_SQ', num_partitions=1)
+    t.create_index('vector', config=lancedb.index.HnswSq(distance_type='cosine', num_partitions=1))
     def sql(where): return ' AND '.join(f"{c} IN ({', '.join(repr(x) for x in (w if isinstance(w, list) else [w]))})" for c, w in where.items())
     def search(where):
         def ask(q):
-            s = t.search(q).distance_type('cosine').limit(K).refine_factor(3).select(['i'])
+            s = t.search(q).distance_type('cosine').limit(K).refine_factor(3).select(['i', '_distance'])
             return [r['i'] for r in (s.where(sql(where), prefilter=True) if where else s).to_list()]
         return ask
     return search

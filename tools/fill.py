@@ -14,6 +14,7 @@ def fill(path: Path) -> bool:
     "Run one notebook in place; False when a cell failed."
     flags = [set(getattr(c, 'directives_', None) or {}) for c in NBProcessor(path, process=True).nb.cells]
     nb, shell, ok = read_nb(path), CaptureShell(path), True
+    shell._cell_idx = None   # execnb sets it in run_all only, and reads it to show an error
     shell.run_line_magic('matplotlib', 'inline'); shell.run(SETUP)
     os.chdir(path.parent)
     for cell, flag in zip(nb.cells, flags):
