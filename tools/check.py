@@ -73,7 +73,7 @@ def real_data() -> bool:
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('notebooks', nargs='*', type=Path, help='only these (default: all)')
-    ap.add_argument('--workers', type=int, default=2); ap.add_argument('--limit', type=int, default=300, help='seconds a notebook')
+    ap.add_argument('--workers', type=int, default=2); ap.add_argument('--limit', type=int, default=600, help='seconds a notebook')
     args = ap.parse_args()
     problems = [] if args.notebooks else sync() + stray() + imports() + readme()
     for p in problems: print(f'FAILED  {p}')
