@@ -156,13 +156,18 @@ def run_speed(a):
 
 # ---- the stage beside decoding
 
-def prepared(home: Path, n: int, seed: int):
-    "Drawn 12 MP photos, half of them damaged, with their photos and split stages."
+def prepared(home: Path, n: int, copies: int, seed: int):
+    "Drawn 12 MP photos, half of them damaged, each under so many names, with their photos and split stages."
     from mmrag_nb.drawn import draw_dataset
     from mmrag_nb.formats import run_photos
     domain = load_domain('vehicles')
     data = draw_dataset(home/'data', n=n, size=(4000, 3000), seed=seed, workers=2)
     run_photos(domain, data, home/'out')
+    photos, regions = load(home/'out/photos', 'photos'), load(home/'out/photos', 'regions')
+    def again(t): return pd.concat([t, *(t.assign(photo_id=f'{i}_' + t.photo_id) for i in range(1, copies))])
+    for p in photos.photo_id:
+        for i in range(1, copies): os.link(data/p, data/f'{i}_{p}')
+    run_stage(home/'out/photos', [], {'copies': copies}, lambda: Made({'photos': again(photos), 'regions': again(regions)}))
     ids = load(home/'out/photos', 'photos').photo_id
     run_stage(home/'out/split', [home/'out/photos'], {}, lambda: Made(tables={'split': pd.DataFrame({'photo_id': ids, 'side': 'train'})}))
 
@@ -207,9 +212,9 @@ def measure(what: str, home: Path, rounds: int):
 def run_stage_beside(a):
     with tempfile.TemporaryDirectory() as d:
         home = Path(d) if a.home is None else a.home
-        if not (home/'out/split/manifest.json').exists(): prepared(home, a.photos, a.seed)
+        if not (home/'out/split/manifest.json').exists(): prepared(home, a.photos, a.copies, a.seed)
         def measured(what, rounds): return json.loads(subprocess.run([sys.executable, __file__, 'measure', what, str(home), str(rounds)], capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-        all_, peaks = measured('all', a.rounds), {way: measured(way, 1)['peak MB'] for way in WAYS}
+        all_, peaks = measured('all', a.rounds), {way: measured(way, 1)['peak MB'] for way in (WAYS if a.peaks else ())}
         t = pd.DataFrame(all_['rows'])
         sizes = [f.stat().st_size for f in (home/'data').rglob('*.jpg')]
         print(f'\n{all_["photos"]} photos of {np.mean(sizes)/1e6:.1f} MB, {t.n[t.way == "stage"].iloc[0]} crops; {a.rounds} rounds, each way in turn; load {os.getloadavg()[0]:.1f}')
@@ -227,7 +232,7 @@ def main():
     ap.add_argument('rest', nargs='*', help=argparse.SUPPRESS)
     ap.add_argument('--labels', type=Path, help='folder of LabelMe files instead of drawn layouts')
     ap.add_argument('--size', type=int, default=336); ap.add_argument('--context', type=float, default=16); ap.add_argument('--seed', type=int, default=0)
-    ap.add_argument('--photos', type=int, default=16, help='how many to draw'); ap.add_argument('--rounds', type=int, default=7); ap.add_argument('--home', type=Path, help='keep the drawn 12 MP photos here')
+    ap.add_argument('--photos', type=int, default=16, help='how many to draw'); ap.add_argument('--copies', type=int, default=1, help='hard links of each, the photo itself included'); ap.add_argument('--rounds', type=int, default=7); ap.add_argument('--peaks', action=argparse.BooleanOptionalAction, default=True, help='memory too: every way twice more'); ap.add_argument('--home', type=Path, help='keep the drawn 12 MP photos here')
     a = ap.parse_args()
     if a.what == 'measure': return measure(a.rest[0], Path(a.rest[1]), int(a.rest[2]))
     print(f'Python {platform.python_version()}, ' + ', '.join(f'{m} {importlib.metadata.version(m)}' for m in ('numpy', 'scipy', 'shapely', 'simplejpeg')) + f'; seed {a.seed}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores')

@@ -134,6 +134,7 @@ def versions()->dict[str, str]:
     found = {n: _version(n) for n in names}
     return {'python': sys.version.split()[0]} | {n: v for n, v in found.items() if v}
 
+@lru_cache
 def _version(name:str)->str|None:
     try: return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError: return None
@@ -240,9 +241,12 @@ def pmap(
     with ProcessPoolExecutor(workers, mp_context=_context()) as ex: return list(bar(ex.map(fn, items, chunksize=max(1, len(items)//(8*workers)))))
 
 def _context():
-    "Fork is unsafe once torch or a thread pool runs; a fork server is not."
+    "Fork is unsafe once torch or a thread pool runs; a fork server is not. It imports once what every worker would."
     import multiprocessing
-    return multiprocessing.get_context('forkserver' if sys.platform != 'win32' else 'spawn')
+    if sys.platform == 'win32': return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['pandas', 'pyarrow.parquet', 'scipy.optimize', 'shapely', 'cv2', 'PIL.Image', 'pydantic', 'tqdm.auto'])
+    return context
 
 # %% ../nbs/00_core.ipynb #7d84d383
 def shared()->Path|None:

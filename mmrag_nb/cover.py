@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -23,9 +24,9 @@ class Frame:
     height: int
     size: int = 336  # side of the window
 
-    @property
+    @cached_property
     def photo(self)->np.ndarray: return np.array([self.width, self.height])
-    @property
+    @cached_property
     def window(self)->np.ndarray: return np.minimum(self.photo, self.size)
 
 # %% ../nbs/05_crop_clustering.ipynb #5d2259ff
@@ -59,7 +60,7 @@ def grow(
     low, high = np.floor(boxes[:, :2]).astype(int), np.ceil(boxes[:, 2:]).astype(int)
     high = np.minimum(high, low + frame.window)
     room = (frame.window - (high - low))//2
-    more = np.minimum(np.ceil(np.broadcast_to(context, len(boxes))).astype(int)[:, None], room)
+    more = np.minimum(np.ceil(np.reshape(context, (-1, 1))).astype(int), room)
     return np.hstack([np.maximum(low - more, 0), np.minimum(high + more, frame.photo)])
 
 # %% ../nbs/05_crop_clustering.ipynb #2d1a1352
@@ -204,7 +205,8 @@ def fewest(
     "The fewest sets that hold every box."
     chosen, bound = [], 0
     for part in parts(columns):
-        found = _fewest(part, math.inf if most is None else most - len(chosen))
+        left = math.inf if most is None else most - len(chosen)
+        found = _fewest(part, left) if len(part) > 1 else Cover(part, 1) if left > 0 else None
         if found is None: return None
         chosen, bound = chosen + found.chosen, bound + found.bound
     return Cover(chosen, bound)

@@ -46,7 +46,7 @@ def jobs_of(
     return [job(p) for p in photos.to_dict('records')]
 
 # %% ../nbs/05f_crops_run.ipynb #0b94fb59
-_MANY = 400   # photos; to plan fewer takes less time than to start a process
+_MANY = 250   # photos; to plan fewer takes less time than to start processes
 
 def _make(out, recipe, workers)->Made:
     photos = load(out/'photos', 'photos').merge(load(out/'split', 'split')[['photo_id', 'side']], on='photo_id')

@@ -66,7 +66,7 @@ def settle(
     for _ in range(20):
         home = _homes(corners, boxes, needs, frame, apart)
         used, home = np.unique(home, return_inverse=True)
-        moved = np.array([_centre(boxes[home == w], needs[home == w], frame) for w in range(len(used))])
+        moved = _centred(home, boxes, needs, frame)
         if np.array_equal(moved, corners): break
         corners = moved
     return corners, home
@@ -79,9 +79,15 @@ def _homes(corners, boxes, needs, frame, apart)->np.ndarray:
     if apart is not None: gap = gap - 2*frame.size*((holds & (holds.sum(0) == 1)).astype(int) @ apart)
     return np.where(holds, gap, -np.inf).argmax(0)
 
-def _centre(boxes, needs, frame)->np.ndarray:
-    at = np.round((boxes[:, :2].min(0) + boxes[:, 2:].max(0) - frame.window)/2).astype(int)
-    return at.clip(needs[:, 2:].max(0) - frame.window, needs[:, :2].min(0)).clip(0, frame.photo - frame.window)
+def _centred(home, boxes, needs, frame)->np.ndarray:
+    "int (k,2): every window with its boxes in the middle, as far as all it needs stays inside."
+    order = home.argsort(kind='stable')
+    first = np.flatnonzero(np.diff(home[order], prepend=-1))
+    low = np.minimum.reduceat(np.hstack([boxes[:, :2], needs[:, :2]])[order], first)
+    high = np.maximum.reduceat(np.hstack([boxes[:, 2:], needs[:, 2:]])[order], first)
+    at = np.round((low[:, :2] + high[:, :2] - frame.window)/2)
+    at = np.minimum(np.maximum(at, high[:, 2:] - frame.window), low[:, 2:])
+    return np.minimum(np.maximum(at, 0), frame.photo - frame.window).astype(int)
 
 # %% ../nbs/05a_margins.ipynb #6b1c5c47
 def purest(
@@ -140,7 +146,7 @@ def seen_context(
     "Context that each box has in its window; a direction in which the window has no room for what was asked doesn't count."
     frame, at = windows.frame, windows.corners[windows.home]
     plain = np.hstack([boxes[:, :2] - at, at + frame.window - boxes[:, 2:]])
-    out = np.array([gaps(a[None], b[None], frame)[0, 0] for a, b in zip(at, boxes)]).reshape(-1, 4)
+    out = gaps(at, boxes, frame)[np.arange(len(boxes)), np.arange(len(boxes))]
     tight = boxes[:, 2:] - boxes[:, :2] + 2*np.broadcast_to(context, len(boxes))[:, None] > frame.window
     least = np.where(np.hstack([tight, tight]), np.inf, out).min(1, initial=np.inf)
     return np.where(np.isinf(least), plain.min(1, initial=np.inf), least)

@@ -31,7 +31,7 @@ _WORTH = .05   # share of a window that must be new to add it
 
 def _step(frame:Frame)->int:
     "px between the places that are looked at."
-    return int(np.clip(frame.window.min()//21, 1, 16))
+    return min(max(int(frame.window.min())//21, 1), 16)
 
 # %% ../nbs/05c_strategies.ipynb #931eaa20
 def _painted(silhouette, frame:Frame)->np.ndarray:
@@ -49,19 +49,22 @@ def _shares(cells, frame:Frame)->np.ndarray:
     return cv2.boxFilter(cells, -1, (nx, ny), anchor=(0, 0))[:len(cells) - ny + 1, :cells.shape[1] - nx + 1]
 
 # %% ../nbs/05c_strategies.ipynb #d30a2883
-def _spread(good, stride:float)->np.ndarray:
+def _spread(good, stride:float)->list[float]:
     "Places, in steps: evenly over each run of good ones, from its first to its last, at most a stride apart."
-    turns = np.flatnonzero(np.diff(np.r_[0, good.astype(int), 0]))
-    runs = [np.linspace(a, b, math.ceil((b - a)/stride) + 1) for a, b in zip(turns[::2], turns[1::2] - 1)]
-    return np.concatenate([[], *runs])
+    turns = np.flatnonzero(np.diff(good, prepend=False, append=False)).tolist()
+    runs = [(a, b - 1, math.ceil((b - 1 - a)/stride)) for a, b in zip(turns[::2], turns[1::2])]
+    return [x for a, b, n in runs for x in (*(a + i*((b - a)/n) for i in range(n)), b)]
 
 def _rest(cells, good, at, frame:Frame)->list[tuple]:
     "Places, in steps, of further windows that show what is left in the corners."
     cells, more, (w, h) = cells.copy(), [], frame.window//_step(frame)
     for x, y in np.round(at).astype(int).tolist(): cells[y:y + h, x:x + w] = 0
-    while (gain := _shares(cells, frame)*good).max(initial=0) >= _WORTH:
-        y, x = np.unravel_index(gain.argmax(), gain.shape)
+    gain = _shares(cells, frame)*good
+    while gain[best := np.unravel_index(gain.argmax(), gain.shape)] >= _WORTH:
+        y, x = best
         cells[y:y + h, x:x + w] = 0
+        near = np.s_[max(0, y - h + 1):y + h, max(0, x - w + 1):x + w]   # the places whose windows meet this one
+        gain[near] = _shares(cells[near[0].start:y + 2*h - 1, near[1].start:x + 2*w - 1], frame)*good[near]
         more.append((x, y))
     return more
 
