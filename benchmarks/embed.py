@@ -6,12 +6,14 @@
 
 All figures of a line come from one run, the things compared in turn (A, B, A, B), because only their ratio means something on a machine with other work.
 """
-import argparse, hashlib, json, platform, resource, subprocess, sys, tempfile, time, warnings
+import argparse, hashlib, json, os, platform, resource, subprocess, sys, tempfile, threading, time, warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import simplejpeg
 import torch
 from PIL import Image
 
@@ -31,7 +33,7 @@ def versions()->str:
     return ', '.join([f'python {platform.python_version()}', *map(of, ('torch', 'transformers', 'sentence-transformers', 'onnxruntime', 'pillow')), f'{torch.get_num_threads()} threads, {pick_device()}'])
 
 def draw_photos(folder:Path, photos:int, drawings:int, crops:int, seed:int)->Path:
-    "Stage folders of 12 MP photos with windows of 336 px. Few are drawn and each is written several times: decoding costs the same."
+    "Stage folders of 12 MP photos with windows of 336 px. Few are drawn and each has several names: decoding costs the same."
     from mmrag_nb.body import ZONES
     from mmrag_nb.damage import KINDS
     from mmrag_nb.synth import draw_photo
@@ -41,7 +43,7 @@ def draw_photos(folder:Path, photos:int, drawings:int, crops:int, seed:int)->Pat
     for i in range(photos):
         path = data/f'p{i:04d}.jpg'
         if i < len(drawn): drawn[i].save(path, quality=92)
-        else: path.write_bytes((data/f'p{i % len(drawn):04d}.jpg').read_bytes())
+        else: os.link(data/f'p{i % len(drawn):04d}.jpg', path)
         rows.append(dict(photo_id=path.name, width=4000, height=3000, orientation=1, sha256=str(i)))
         for x, y in zip(rng.integers(0, 4000-336, crops), rng.integers(0, 3000-336, crops)):
             windows.append(dict(crop_id=hashlib.sha256(f'{i} {x} {y}'.encode()).hexdigest()[:16], photo_id=path.name, x0=x, y0=y, x1=x+336, y1=y+336, defects=[]))
@@ -62,26 +64,39 @@ def in_turn(fns:dict, rounds:int)->dict[str, list[float]]:
     return times
 
 def line(a, home:Path):
-    "End to end against the model alone, and against the naive way."
-    out = draw_photos(home/'line', a.photos, a.drawings, a.crops, a.seed)
-    print(f'\n## End to end: {a.photos} photos of 4000 x 3000 px ({a.drawings} drawn), {a.crops} crops of 336 px each, workers {a.workers}')
-    print(f'{"":22}{"model alone":>13}{"end to end":>13}{"ratio":>8}{"naive":>9}{"times":>8}   crops/s')
-    for name, family, size, side, dtype in (('embedded (its size)', 'mmrag', 'b', 128, 'auto'), ('embedded, half', 'mmrag', 'b', 128, half_of(pick_device()) or 'float32'), ('ViT-B/16', 'vit', 'b', 224, 'auto'), ('ViT-B/16, float32', 'vit', 'b', 224, 'float32')):
-        encoder = open_encoder(random_checkpoint(family, home/f'{family}-{size}', size, side), Embedding(dtype=dtype))
-        work = plan(encoder, out/'data', out)
-        n = len(work.crops)
-        ready = ready_tensors(encoder, work, a.batches)
-        call = getattr(encoder.model, 'get_image_features', encoder.model)
-        def alone():
-            with torch.inference_mode():
-                for x in ready: call(pixel_values=x)
-        def whole(i=[0]):
-            i[0] += 1
-            embed_all(work, encoder, home/f'made-{name}-{i[0]}', a.workers)
-        files = crop_files(work, home/'files', a.naive)
-        t = in_turn({'alone': alone, 'whole': whole, 'naive': lambda: naive(encoder, files)}, a.rounds)
-        rate = {'alone': sum(len(x) for x in ready)/np.median(t['alone']), 'whole': n/np.median(t['whole']), 'naive': len(files)/np.median(t['naive'])}
-        print(f'{name:22}{rate["alone"]:13.1f}{rate["whole"]:13.1f}{rate["whole"]/rate["alone"]:8.2f}{rate["naive"]:9.1f}{rate["whole"]/rate["naive"]:8.1f}   {encoder.dtype}, batch {encoder.batch}', flush=True)
+    "End to end against the model alone, against what two cores can give, and against the naive way."
+    print(f'\n## End to end: photos of 4000 x 3000 px ({a.drawings} drawn, the rest copies), {a.crops} crops of 336 px each, workers {a.workers}; crops/s')
+    print('`bound`: the model alone and two threads that only decode, one after the other: all that two cores can give. `naive`: processor and model of transformers, a crop at a time, from PNG files that are there already; `with its files`: that, and cutting and writing them')
+    print(f'{"":20}{"photos":>7}{"model alone":>13}{"bound":>8}{"end to end":>12}{"/ alone":>9}{"/ bound":>9}{"naive":>8}{"times":>7}{"with its files":>16}{"times":>7}')
+    vit, half = random_checkpoint('vit', home/'vit', 'b', 224), half_of(pick_device())
+    for name, source, photos, dtype in (('embedded', 'embedded', a.photos, 'float32'), ('embedded, half', 'embedded', a.photos, half), ('ViT-B/16', vit, a.heavy, 'float32'), ('ViT-B/16, half', vit, a.heavy, half)):
+        if dtype and (not a.only or a.only in name): one_line(a, home, name, open_encoder(source, Embedding(dtype=dtype)), photos)
+
+def one_line(a, home:Path, name:str, encoder, photos:int):
+    "A row of the table."
+    out = draw_photos(home/f'line-{photos}', photos, a.drawings, a.crops, a.seed)
+    work = plan(encoder, out/'data', out)
+    ready, n = ready_tensors(encoder, work, a.batches), len(work.crops)
+    call = getattr(encoder.model, 'get_image_features', encoder.model)
+    def alone():
+        with torch.inference_mode():
+            for x in ready: call(pixel_values=x)
+    def whole(): embed_all(work, encoder, Path(tempfile.mkdtemp(dir=home)), a.workers)
+    def decode():
+        with ThreadPoolExecutor(2) as pool: list(pool.map(decoded, work.photos.photo_id.map(lambda p: work.data/p)))
+    start = time.perf_counter(); files = crop_files(work, Path(tempfile.mkdtemp(dir=home)), a.naive); made = len(files)/(time.perf_counter() - start)
+    t = in_turn({'alone': alone, 'decode': decode, 'whole': whole, 'naive': lambda: naive(encoder, files)}, a.rounds)
+    rate = {k: m/np.median(t[k]) for k, m in {'alone': sum(len(x) for x in ready), 'decode': n, 'whole': n, 'naive': len(files)}.items()}
+    def both(x, y): return 1/(1/x + 1/y)
+    bound, filed, w = both(rate['alone'], rate['decode']), both(rate['naive'], made), rate['whole']
+    print(f'{name:20}{photos:7}{rate["alone"]:13.1f}{bound:8.1f}{w:12.1f}{w/rate["alone"]:9.2f}{w/bound:9.2f}{rate["naive"]:8.1f}{w/rate["naive"]:7.1f}{filed:16.1f}{w/filed:7.1f}   {encoder.dtype}, batch {encoder.batch}', flush=True)
+
+_own = threading.local()
+
+def decoded(path:Path):
+    "A photo decoded into this thread's buffer, and nothing else."
+    if not hasattr(_own, 'buffer'): _own.buffer = np.empty(4000*3000*3, np.uint8)
+    simplejpeg.decode_jpeg(path.read_bytes(), 'RGB', buffer=_own.buffer)
 
 def ready_tensors(encoder, work, batches:int)->list:
     "Some batches of the very crops, ready for the model."
@@ -102,7 +117,7 @@ def crop_files(work, folder:Path, n:int)->list[Path]:
 def naive(encoder, files:list[Path]):
     "Processor and model of transformers, one crop at a time, in the model's own float32."
     from transformers import AutoImageProcessor, AutoModel
-    if not hasattr(encoder, '_naive'): encoder._naive = AutoImageProcessor.from_pretrained(encoder.folder, use_fast=False), AutoModel.from_pretrained(encoder.folder).eval().to(encoder.device)
+    if not hasattr(encoder, '_naive'): encoder._naive = AutoImageProcessor.from_pretrained(encoder.folder, use_fast=False), AutoModel.from_pretrained(encoder.folder, dtype=torch.float32).eval().to(encoder.device)
     processor, model = encoder._naive
     call = getattr(model, 'get_image_features', model)
     with torch.inference_mode():
@@ -112,7 +127,7 @@ def sentence(a, home:Path):
     "Against sentence-transformers' CLIP, the same crops, weights and precision."
     try: from sentence_transformers import SentenceTransformer
     except ImportError: return print('\n## sentence-transformers is not installed: not measured')
-    work = plan(open_encoder('histogram'), home/'line'/'data', draw_photos(home/'line', a.photos, a.drawings, a.crops, a.seed))
+    work = plan(open_encoder('histogram'), home/'clip'/'data', draw_photos(home/'clip', -(-a.clip//a.crops), a.drawings, a.crops, a.seed))
     images = [im for _, found in pictures(work, np.arange(min(a.clip, len(work.crops)))) for _, im in found]
     print(f'\n## CLIP on {len(images)} crops of 336 px, crops/s')
     for patch, dtype in [(p, d) for p in (32, 16) for d in dict.fromkeys(('float32', half_of(pick_device()) or 'float32'))]:
@@ -227,8 +242,8 @@ PARTS = {f.__name__: f for f in (line, sentence, memory, ranks, small, card)}
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('parts', nargs='*', help=f'of {", ".join(PARTS)}; all when none is named')
-    for name, default in (('photos', 200), ('drawings', 10), ('crops', 4), ('workers', 2), ('naive', 40), ('clip', 96), ('batches', 8), ('rounds', 3), ('many', 500), ('ranked', 400), ('threads', 2), ('seed', 0)): ap.add_argument(f'--{name}', type=int, default=default)
-    for name in ('data', 'out', 'encoder'): ap.add_argument(f'--{name}')
+    for name, default in (('photos', 200), ('heavy', 24), ('drawings', 10), ('crops', 8), ('workers', 2), ('naive', 40), ('clip', 96), ('batches', 8), ('rounds', 3), ('many', 500), ('ranked', 400), ('threads', 2), ('seed', 0)): ap.add_argument(f'--{name}', type=int, default=default)
+    for name in ('data', 'out', 'encoder', 'only'): ap.add_argument(f'--{name}')
     ap.add_argument('--weights', nargs='*')
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
