@@ -492,11 +492,15 @@ def all_sources(
     side = {'photo': 192, 'object': 160}
     return sources, [None if teacher is None or (kind := s.examples.about.source[0]) == 'drawn' else teacher_vectors(s.examples, teacher, side[kind]) for s in sources]
 
-def train_photos(cars:Path)->list[str]:
-    "SHA-256 of the photos of a run's train side: what an evaluation must not ask with."
+def train_photos(
+    cars:Path,           # a run
+    objects:Path=None,   # folder in Tiny-ImageNet's layout
+)->list[str]:            # SHA-256 of each
+    "The files of the train sides: what an evaluation must not ask with."
     from mmrag_nb.core import load
     t = load(Path(cars)/'photos', 'photos').merge(load(Path(cars)/'split', 'split')[['photo_id', 'side']], on='photo_id')
-    return sorted(t.sha256[t.side == 'train'])
+    small = Path(objects).glob('train/*/images/*.JPEG') if objects else ()
+    return sorted({*t.sha256[t.side == 'train'], *map(sha256, small)})
 
 # %% ../nbs/20_train_encoder.ipynb #0034897d
 def nearest(
@@ -585,9 +589,9 @@ Convolutional picture tower (64-128-256 channels, 128 px, pooled over the whole 
 
 ## Data
 - {drawn:,} crops drawn by mmrag_nb (eight kinds of damage and clean paint, ten zones), captions in English and Spanish.
-- The train side of 589 photos of damaged cars (heliyahasani/lensor_case_study, CC BY 4.0) and 120 of undamaged cars (RolandCoku/CarDamageDetection, no licence stated); `trained_on.json` holds the first
-  16 digits of the SHA-256 of each of these {photos} photos, so that an evaluation can tell.
+- The train side of 589 photos of damaged cars (heliyahasani/lensor_case_study, CC BY 4.0) and 120 of undamaged cars (RolandCoku/CarDamageDetection, no licence stated); these are {photos} photos.
 - 30,000 training pictures of Tiny-ImageNet (ImageNet's terms: research, not commerce).
+- `trained_on.json` holds the first 16 digits of the SHA-256 of each of these photos and pictures, so that an evaluation can tell.
 - Teacher on the latter two: MobileNetV2 (google-coral/test_data, Apache-2.0).
 
 Trained by `nbs/20_train_encoder.ipynb` on two CPU cores: {minutes} minutes, {steps:,} steps, seed 0.
