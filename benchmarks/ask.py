@@ -28,16 +28,17 @@ def main():
     model = answer_model(domain)
     schema, picture = answer_schema(model), np.random.default_rng(a.seed).integers(0, 255, (600, 800, 3), np.uint8)
     keys, path = [f'question {i}' for i in range(a.questions)], Path(tempfile.mkdtemp())/'answers.jsonl'
-    app = chat_app(unreliable)
+    app, sizes = chat_app(unreliable), []
     with serving(app) as url:
         chat = Chat(AnalyzerSpec(url=url, model='unreliable', seconds=a.seconds), wait=.05)
-        def ask(key): return {'asked': key, **ask_checked(chat, messages(Ask(domain, picture, key), schema), model, schema)[0].model_dump(include={'damage_types'})}
+        def ask(key):
+            if int(key.split()[1]) % (a.questions//4) == a.questions//5: sizes.append(memory())
+            return {'asked': key, **ask_checked(chat, messages(Ask(domain, picture, key), schema), model, schema)[0].model_dump(include={'damage_types'})}
         t0 = time.perf_counter()
         ask_many(keys[:a.questions//2], ask, path, a.at_once)
         with open(path, 'ab') as f: f.write(b'{"key": "question 9')     # as a kill leaves it
-        half = memory()
         found = ask_many(keys, ask, path, a.at_once)
-    report(keys, found, read_lines(path), app, time.perf_counter() - t0, (half, memory()))
+    report(keys, found, read_lines(path), app, time.perf_counter() - t0, sizes)
 
 def unreliable(body: dict, before: int) -> str:
     texts = ' '.join(p['text'] for m in body['messages'] if isinstance(m['content'], list) for p in m['content'] if p['type'] == 'text')
@@ -46,13 +47,16 @@ def unreliable(body: dict, before: int) -> str:
     if before == 0 and n % 3: return FAULTS[n % len(FAULTS)]
     return GOOD.replace('dent"]', 'rust"]') if n % 10 == 0 and len(body['messages']) == 2 else GOOD
 
-def memory() -> float: return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024
+def memory() -> tuple[int, int]:
+    "Resident now, and the most so far, MB."
+    now = int(Path('/proc/self/statm').read_text().split()[1])*resource.getpagesize() if Path('/proc/self/statm').exists() else 0
+    return round(now/2**20), round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
 
-def report(keys, found, lines, app, seconds, peak):
+def report(keys, found, lines, app, seconds, sizes):
     results = [l['key'] for l in lines if 'result' in l]
     rows = {'questions': len(keys), 'results': sum('result' in f for f in found), 'clear failures': sum('error' in f for f in found), 'in order': [f['key'] for f in found] == keys, 'lost': len(set(keys) - {f['key'] for f in found}),
             'answered twice': len(results) - len(set(results)), 'with another\'s answer': sum(f['result']['asked'] != f['key'] for f in found if 'result' in f), 'requests': sum(app.asked.values()), 'seconds': round(seconds, 1),
-            'peak memory half-way, MB': round(peak[0]), 'peak memory at the end, MB': round(peak[1]), 'threads left': threading.active_count()}
+            'memory at each quarter, MB': ', '.join(str(now) for now, _ in sizes), 'peak at each quarter, MB': ', '.join(str(most) for _, most in sizes), 'threads left': threading.active_count()}
     for k, v in rows.items(): print(f'{k:28}{v}')
 
 if __name__ == '__main__': main()

@@ -111,6 +111,7 @@ class Outcome:
     "Who settled a photo."
     finding: Finding
     by: str       # vote, vlm, person
+    failed: MmragError|None = None   # what the model's failure was
 
 def cascade(
     voted:Finding,                           # see `held`
@@ -121,13 +122,14 @@ def cascade(
     if not voted.abstained: return Outcome(voted, 'vote')
     if ask is None: return Outcome(voted, 'person')
     try: said = ask()
-    except MmragError as e: return Outcome(voted.model_copy(update={'reason': f'{voted.reason}; the model gave no answer: {str(e)[:200]}'}), 'person')
+    except MmragError as e: return Outcome(voted.model_copy(update={'reason': f'{voted.reason}; the model gave no answer: {str(e)[:200]}'}), 'person', e)
     if said.damage_detected is not None and said.confidence >= sure and not said.abstained: return Outcome(said, 'vlm')
     return Outcome(said.model_copy(update={'abstained': True, 'reason': f'{voted.reason}; the model is {said.confidence:.0%} sure, {sure:.0%} is asked for'}), 'person')
 
 def saved(
-    outcomes:list[Outcome],
-)->dict:   # photos, by vote, by vlm, by person, calls, calls_saved (share)
+    by:list[str],         # who settled each photo: vote, vlm, person
+    calls:int|None=None,  # photos that a model was asked about; None: all that the vote left
+)->dict:                  # photos, vote, vlm, person, calls, calls_saved (share)
     "Counts of a cascade."
-    by = {w: sum(o.by == w for o in outcomes) for w in ('vote', 'vlm', 'person')}
-    return {'photos': len(outcomes), **by, 'calls': len(outcomes) - by['vote'], 'calls_saved': by['vote']/max(len(outcomes), 1)}
+    calls = sum(b != 'vote' for b in by) if calls is None else calls
+    return {'photos': len(by), **{w: by.count(w) for w in ('vote', 'vlm', 'person')}, 'calls': calls, 'calls_saved': 1 - calls/len(by) if by else 0.}

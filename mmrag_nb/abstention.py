@@ -35,7 +35,7 @@ def run_answers(
 def _make(domain:Domain, data:Path, out:Path, seed:int)->Made:
     from mmrag_nb.embed import domain_encoder
     from mmrag_nb.retrieve import Retriever
-    said, rejected = ask_about(Retriever(domain, out/'index', domain_encoder(domain)), data, photos_to_ask(out, 'test', seed))
+    said, rejected, _ = ask_about(Retriever(domain, out/'index', domain_encoder(domain)), data, photos_to_ask(out, 'test', seed))
     return Made(tables={'photos': said}, rejected=rejected, counts={'photos': len(said), 'damaged': int(said.has_damage.sum())})
 
 # %% ../nbs/11k_abstention.ipynb #36b17e6a

@@ -5,7 +5,6 @@
 # %% ../nbs/10_analysis.ipynb #5dfe4484
 from __future__ import annotations
 
-import base64, html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,58 +13,22 @@ import numpy as np
 import pandas as pd
 
 from .abstain import Conformal, Worth, believed, cascade, held
-from .chat import Chat, Reply, ask_checked, ask_many
-from .core import UsageError, digest, write_text
-from .damage_map import NEAREST, DamageMap, both, damage_map, painted
+from .chat import Chat, Reply, ask_checked
+from .core import MmragError, UsageError
+from .damage_map import NEAREST, DamageMap, Sight, both, damage_map
 from .domain import AnalyzerSpec, Domain
 from .examples import Vote, vote
 from .finding import Finding, answer_model, answer_schema, sentence, to_finding
-from .hits import Hits, picture_jpeg
-from .pixels import read_photo
+from .hits import Hits
+from .index import Limits
 from .prompt import Ask, fit, fit_domain, messages
 from .questions import parse_question
-from .index import Limits
 from .retrieve import Retriever, found_in_photo, hits_of_many, kinds_in
 from .taxonomy import Taxonomy, normalize
 
 # %% auto #0
-__all__ = ['PAGE', 'ENDINGS', 'by_vote', 'judge', 'open_engine', 'engine_name', 'look', 'canonical_words', 'examples_for',
-           'influence', 'influence_on', 'Answered', 'Analyzer', 'place_asked', 'answer_page', 'ask_photo', 'ask_photos']
-
-# %% ../nbs/10_analysis.ipynb #7f1f8451
-def by_vote(
-    domain:Domain,
-    votes:list[Vote],   # one a window
-    boxes:np.ndarray,   # int (n,4), the windows
-)->Finding:             # what the most suspicious of them say together
-    "Make a finding of the windows' votes."
-    p = np.array([np.nan if v.p_damage is None else v.p_damage for v in votes])
-    if np.isnan(p).all(): return Finding(damage_detected=None, confidence=0, abstained=True, reason='no labelled example was found')
-    top = [int(i) for i in np.argsort(-np.nan_to_num(p, nan=-1), kind='stable')[:NEAREST] if not np.isnan(p[i])]
-    found, share = bool(p[top].mean() >= .5), float(p[top].mean())
-    place = votes[top[0]].place if found else {}
-    said = Finding(damage_detected=found, damage_types=_ranked([votes[i].kinds for i in top]) if found else (), location={k: x for k, x in place.items() if k != 'severity'}, severity=place.get('severity'),
-                   confidence=round(max(share, 1 - share), 3), similar_examples_used=sum(votes[i].used for i in top), evidence=tuple(dict.fromkeys(c for i in top for c in votes[i].examples[:3])),
-                   boxes=tuple(tuple(int(x) for x in boxes[i]) for i in top if p[i] >= .5) if found else ())
-    return said.model_copy(update={'analysis': sentence(said, domain)})
-
-def _ranked(shares:list[dict])->tuple[str, ...]:
-    total = {k: sum(s.get(k, 0) for s in shares) for k in sorted({k for s in shares for k in s})}
-    best = max(total.values(), default=0)
-    return tuple(k for k in sorted(total, key=lambda k: -total[k]) if total[k] >= best/2)
-
-def judge(
-    retriever:Retriever,        # with encoder and index
-    photo:np.ndarray,           # uint8 (h,w,3), upright
-    k:int=5,                    # examples a window
-    where:dict|None=None,       # only examples that pass
-    limits:Limits|None=None,    # for a photo that the memory knows: its own group left out
-)->tuple[Finding, Hits]:        # the answer; the examples of the most suspicious window
-    "Ask the memory alone about a photo."
-    boxes, found = found_in_photo(retriever, photo, k, where, limits)
-    hits = hits_of_many(found, retriever.pictures)
-    votes = [vote(h) for h in hits]
-    return by_vote(retriever.domain, votes, boxes), hits[max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)]
+__all__ = ['open_engine', 'engine_name', 'look', 'canonical_words', 'examples_for', 'by_vote', 'carried', 'at_place', 'judge',
+           'influence', 'influence_on', 'Answered', 'Analyzer', 'place_asked']
 
 # %% ../nbs/10_analysis.ipynb #2599e385
 def open_engine(
@@ -75,7 +38,7 @@ def open_engine(
     if spec.url: return Chat(spec)
     if not Path(spec.model).is_dir(): return None
     from mmrag_nb.local_vlm import LocalVLM
-    return LocalVLM(Path(spec.model), spec.temperature)
+    return LocalVLM(Path(spec.model), spec.temperature, spec.tokens)
 
 def engine_name(engine:Callable|None)->str:
     "Who answers, for people."
@@ -121,6 +84,72 @@ def examples_for(
     t = pd.concat([damaged.head(n - n//2), clean.head(n//2)]).sort_values('score', ascending=False, kind='stable', ignore_index=True)
     return Hits(t.assign(rank=np.arange(1, len(t) + 1)), 'map', None, True, retriever.pictures)
 
+# %% ../nbs/10_analysis.ipynb #7f1f8451
+def by_vote(
+    domain:Domain,
+    votes:list[Vote],   # one a window
+    boxes:np.ndarray,   # int (n,4), the windows
+)->Finding:             # what the most suspicious of them say together
+    "Make a finding of the windows' votes."
+    p = np.array([np.nan if v.p_damage is None else v.p_damage for v in votes])
+    if np.isnan(p).all(): return Finding(damage_detected=None, confidence=0, abstained=True, reason='no labelled example was found')
+    top = [int(i) for i in np.argsort(-np.nan_to_num(p, nan=-1), kind='stable')[:NEAREST] if not np.isnan(p[i])]
+    found, share = bool(p[top].mean() >= .5), float(p[top].mean())
+    place, split = carried([votes[i] for i in top if p[i] >= .5]) if found else ({}, '')
+    said = Finding(damage_detected=found, damage_types=_ranked([votes[i].kinds for i in top]) if found else (), location={k: x for k, x in place.items() if k != 'severity'}, severity=place.get('severity'),
+                   confidence=round(max(share, 1 - share), 3), similar_examples_used=sum(votes[i].used for i in top), evidence=tuple(dict.fromkeys(c for i in top for c in votes[i].examples[:3])),
+                   boxes=tuple(tuple(int(x) for x in boxes[i]) for i in top if p[i] >= .5) if found else (), reason=split)
+    return said.model_copy(update={'analysis': sentence(said, domain)})
+
+def _ranked(shares:list[dict])->tuple[str, ...]:
+    total = {k: sum(s.get(k, 0) for s in shares) for k in sorted({k for s in shares for k in s})}
+    best = max(total.values(), default=0)
+    return tuple(k for k in sorted(total, key=lambda k: -total[k]) if total[k] >= best/2)
+
+# %% ../nbs/10_analysis.ipynb #2e59b7f4
+def carried(
+    votes:list[Vote],        # of windows with damage
+)->tuple[dict, str]:         # zone, area, part, severity: each as far as more than half of the votes speak for it; which places they are split about
+    "What the votes carry of place and severity."
+    place, split = {}, []
+    for what in ('zone', 'area', 'part', 'severity'):
+        shares = _together([v.places.get(what, {}) for v in votes])
+        if not shares: continue
+        best, share = next(iter(shares.items()))
+        if share > .5: place[what] = best
+        elif what != 'severity': split.append(f'{what} ({", ".join(f"{x} {s:.0%}" for x, s in list(shares.items())[:2])})')
+    return place, f'the examples are split about the {"; ".join(split)}' if split else ''
+
+def _together(shares:list[dict])->dict:
+    "Mean share of each value, most first."
+    total = {x: sum(s.get(x, 0) for s in shares)/len(shares) for x in sorted({x for s in shares for x in s})}
+    return dict(sorted(total.items(), key=lambda i: -i[1]))
+
+def at_place(
+    finding:Finding,
+    known:dict,        # zone, area: what the photo's name says, see `fields_of`
+    domain:Domain,
+)->Finding:
+    "What a photo's name says of the place goes before what examples or a model make of it."
+    if not known or not finding.damage_detected: return finding
+    parts = {p for f in domain.fields if f in known for p in domain.fields[f].by_name()[known[f]].parts.values()}
+    part = {k: x for k, x in finding.location.items() if k == 'part' and x in parts}
+    return finding.model_copy(update={'location': known | part, 'reason': finding.reason if finding.abstained else ''})
+
+# %% ../nbs/10_analysis.ipynb #61363bca
+def judge(
+    retriever:Retriever,        # with encoder and index
+    photo:np.ndarray,           # uint8 (h,w,3), upright
+    k:int=5,                    # examples a window
+    where:dict|None=None,       # only examples that pass
+    limits:Limits|None=None,    # for a photo that the memory knows: its own group left out
+)->tuple[Finding, Hits]:        # the answer; the examples of the most suspicious window
+    "Ask the memory alone about a photo."
+    boxes, found = found_in_photo(retriever, photo, k, where, limits)
+    hits = hits_of_many(found, retriever.pictures)
+    votes = [vote(h) for h in hits]
+    return by_vote(retriever.domain, votes, boxes), hits[max(range(len(votes)), key=lambda i: votes[i].p_damage or 0)]
+
 # %% ../nbs/10_analysis.ipynb #e8aee609
 def influence(
     hits:Hits,       # that voted
@@ -140,13 +169,16 @@ def _relabelled(t:pd.DataFrame, i:int)->pd.DataFrame:
 def influence_on(
     engine:Callable,
     ask:Ask,                     # with examples
+    before:Finding,              # what it said with all of them
     kinds:list[str]|None=None,
-)->pd.DataFrame:                 # crop_id, confidence, changed: an answer for each example left out, and so many calls
+)->pd.DataFrame:                 # crop_id, p, without, turns: an answer for each example left out, and so many calls; None where none came
     "What a model would say without each example."
-    def p(f): return f.confidence if f.damage_detected else 1 - f.confidence
-    n, before = len(ask.examples), look(ask, engine, kinds)[0]
-    after = [look(replace(ask, examples=ask.examples[np.arange(n) != i]), engine, kinds)[0] for i in range(n)]
-    return pd.DataFrame({'crop_id': list(ask.examples.table.crop_id), 'p': p(before), 'without': [p(a) for a in after], 'turns': [a.damage_detected != before.damage_detected for a in after]})
+    def p(f): return f and (f.confidence if f.damage_detected else 1 - f.confidence)
+    def without(i):
+        try: return look(replace(ask, examples=ask.examples[np.arange(len(ask.examples)) != i]), engine, kinds)[0]
+        except MmragError: return None
+    after = [without(i) for i in range(len(ask.examples))]
+    return pd.DataFrame({'crop_id': list(ask.examples.table.crop_id), 'p': p(before), 'without': [p(a) for a in after], 'turns': [a and a.damage_detected != before.damage_detected for a in after]})
 
 # %% ../nbs/10_analysis.ipynb #ae1c8a05
 @dataclass(frozen=True)
@@ -157,7 +189,9 @@ class Answered:
     hits: Hits                  # examples: those that voted, or those that a model was shown
     map: DamageMap
     by: str                     # vote, vlm, person
-    replies: tuple[Reply, ...] = ()
+    engine: str = ''            # who was there to answer, for people
+    replies: tuple[Reply, ...] = ()   # of a model, also those that did not fit
+    moved: pd.DataFrame|None = None   # which example moved the answer, see `influence`; None: a model was not asked
     calibrated: bool = False    # a vote's confidence is how often such votes were right, not a share of votes
 
 @dataclass(frozen=True)
@@ -167,22 +201,40 @@ class Analyzer:
     engine: Callable|None = None      # see `open_engine`
     lines: Conformal|None = None      # None: a vote always answers, and a model is always asked
     worth: Worth|None = None          # None: a vote's confidence is a share of votes
-    def __call__(self, photo:np.ndarray, question:str='', k:int=5, where:dict|None=None)->Answered: return _answer(self, photo, question, k, where)
+    k: int = 5                        # examples a window
+    sight: Sight|None = None          # None: the map goes by the nearest examples alone
+    def __call__(self,
+        photo:np.ndarray,          # uint8 (h,w,3), upright
+        question:str='',
+        where:dict|None=None,      # only examples that pass
+        known:dict|None=None,      # the place that the photo's name tells
+    )->Answered:
+        "The answer, and what it rests on."
+        if self.lines and self.lines.encoder not in ('', self.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
+        return _answer(self, photo, question, where or place_asked(self.retriever, question), known or {})
 
-def _answer(a:Analyzer, photo:np.ndarray, question:str, k:int, where:dict|None)->Answered:
-    where = where or place_asked(a.retriever, question)
-    voted, hits = judge(a.retriever, photo, k, where)
-    m = damage_map(a.retriever, photo, where)
-    if a.lines and a.lines.encoder not in ('', a.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
-    if (calibrated := bool(a.worth) and k == a.worth.k): voted = believed(voted, a.worth)
-    voted = held(voted, m.score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
-    spec, seen, replies = a.retriever.domain.analyzer, examples_for(a.retriever, m, max(a.retriever.domain.analyzer.examples, 2)), []
+# %% ../nbs/10_analysis.ipynb #9eae907d
+def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:dict)->Answered:
+    domain, replies = a.retriever.domain, []
+    voted, hits = judge(a.retriever, photo, a.k, where)
+    m = damage_map(a.retriever, photo, where, sight=a.sight)
+    ask = Ask(domain, photo, question, m.boxes_at(m.top()), examples_for(a.retriever, m, max(domain.analyzer.examples, 2)), domain.analyzer.examples_as)
     def ask_model():
-        finding, r = look(Ask(a.retriever.domain, photo, question, m.boxes_at(m.top()), seen, spec.examples_as), a.engine, _kinds(a.retriever))
+        finding, r = look(ask, a.engine, _kinds(a.retriever))
         replies.extend(r)
         return finding
-    done = cascade(voted, ask_model if a.engine else None, sure=.7 if a.lines else 0.)
-    return Answered(done.finding, question, seen if replies else hits, m, done.by, tuple(replies), calibrated)
+    done = cascade(_trusted(a, voted, m.score, known), ask_model if a.engine else None, sure=.7 if a.lines else 0.)
+    finding, by_model = at_place(done.finding, known, domain), done.finding.engine == 'vlm'
+    moved = influence(hits) if not by_model and len(hits) else influence_on(a.engine, ask, finding, _kinds(a.retriever)) if by_model and domain.analyzer.explain else None
+    replies += getattr(done.failed, 'replies', ())
+    return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(a.worth) and a.k == a.worth.k)
+
+def _trusted(a:Analyzer, voted:Finding, score:float, known:dict)->Finding:
+    "A vote as far as it may be trusted: with a probability for its confidence, and an abstention where the lines ask for one."
+    voted = at_place(voted, known, a.retriever.domain)
+    if a.worth and a.k == a.worth.k: voted = believed(voted, a.worth)
+    if voted.damage_detected is not None: voted = voted.model_copy(update={'analysis': sentence(voted.model_copy(update={'abstained': False}), a.retriever.domain)})
+    return held(voted, score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
 
 # %% ../nbs/10_analysis.ipynb #ff145c3d
 def _kinds(retriever:Retriever)->list[str]|None:
@@ -198,54 +250,3 @@ def place_asked(
     where = {w: x for w, x in parse_question(retriever.taxonomy, question).where.items() if w in columns} if question.strip() else {}
     def enough(d): return sum(p.count for p in retriever.index.state.passing(retriever.canonical(both(where, {'has_damage': d})))) >= NEAREST
     return where if where and enough(True) and enough(False) else None
-
-# %% ../nbs/10_analysis.ipynb #249975bc
-def answer_page(
-    answered:Answered,
-    photo:np.ndarray,    # uint8 (h,w,3)
-    path:Path,           # HTML file to write
-)->Path:
-    "Write an answer as a page."
-    f = answered.finding
-    rows = {'Found': {True: 'damage', False: 'no damage', None: 'not certain'}[f.damage_detected], 'Kinds': ', '.join(f.damage_types), 'Place': ', '.join(f'{k}: {x}' for k, x in f.location.items()), 'Severity': f.severity or '',
-            'Confidence': f'{f.confidence:.0%}' + (' by its own word' if f.engine != 'vote' else ': so often were such votes right about the memory\'s own photos' if answered.calibrated else ' of the votes'), 'Settled by': {'vote': 'similar labelled examples', 'vlm': 'a vision-language model', 'person': 'nobody yet: a person should look'}[answered.by], 'Why open': f.reason,
-            'Evidence': ', '.join(f.evidence), 'In words': f.analysis, 'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
-    table = ''.join(f'<tr><th>{k}</th><td>{html.escape(str(x))}</td></tr>' for k, x in rows.items() if x)
-    pictures = ''.join(f'<figure><img alt="{t}" src="data:image/jpeg;base64,{base64.b64encode(picture_jpeg(p, size=620)).decode()}"><figcaption>{t}</figcaption></figure>' for t, p in (('The photo', photo), ('Red: nearer to damaged examples; framed: looked at first', painted(photo, answered.map))))
-    moved = influence(answered.hits).round(2).to_html(index=False, border=0) if f.engine == 'vote' and len(answered.hits) else ''
-    return write_text(Path(path), PAGE.format(question=html.escape(answered.question) or 'Is there any damage?', table=table, pictures=pictures, hits=answered.hits._repr_html_(), moved=f'<h2>Which example moved the vote</h2>{moved}' if moved else ''))
-
-PAGE = '''<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Finding</title><style>
-body{{font:15px/1.5 system-ui,sans-serif;max-width:1300px;margin:2em auto;padding:0 1em;color:#222}} figure{{display:inline-block;margin:0 1em 1em 0;vertical-align:top}} figure img{{max-width:100%;border-radius:6px}} figcaption{{color:#666;font-size:13px}}
-th{{text-align:left;padding:.15em 1.2em .15em 0;vertical-align:top;color:#555;font-weight:600}} td{{padding:.15em 1em .15em 0}} h2{{font-size:17px;margin-top:1.6em}}</style></head>
-<body><h1>{question}</h1>{pictures}<table>{table}</table><h2>Examples</h2>{hits}{moved}</body></html>'''
-
-# %% ../nbs/10_analysis.ipynb #ba1f212c
-ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
-
-def ask_photo(
-    analyzer:Analyzer,
-    path:Path,               # of a photo
-    question:str='',
-    where:dict|None=None,    # only examples that pass
-    page:Path|None=None,     # HTML file to write
-)->dict:                     # finding, who settled it, examples, tokens
-    "Ask about a photo, and write the page."
-    photo = read_photo(Path(path))
-    a = analyzer(photo, question, where=where)
-    if page: answer_page(a, photo, page)
-    used = [n for r in a.replies for n in (r.tokens_in, r.tokens_out) if n]
-    return {'photo': str(path), 'question': question, **a.finding.model_dump(mode='json'), 'by': a.by, 'examples': list(a.hits.table.crop_id), 'calls': len(a.replies), 'tokens': sum(used), 'prompts': [r.prompt for r in a.replies]}
-
-def ask_photos(
-    analyzer:Analyzer,
-    folder:Path,         # of photos, and folders of them
-    out:Path,            # folder for the answers
-    question:str='',
-    at_once:int=4,       # questions on their way to a server
-)->list[dict]:           # key (path in the folder), and result or error
-    "Ask about every photo of a folder that has no answer yet."
-    files = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob('*') if p.suffix.lower() in ENDINGS)
-    if not files: raise UsageError(f'{folder}: holds no photo ({", ".join(ENDINGS)}).')
-    name = digest([question, getattr(analyzer.engine, 'model', 'vote'), analyzer.retriever.index.encoder, len(analyzer.retriever.index), str(analyzer.lines)])[:12]
-    return ask_many(files, lambda f: ask_photo(analyzer, Path(folder)/f, question), Path(out)/f'answers-{name}.jsonl', at_once if isinstance(analyzer.engine, Chat) else 1)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from .abstain import Conformal, Worth, conformal, worth
 from .analyze import judge
 from .core import Made, MmragError, Reject, load, manifest, plain, progress, run_stage, sha256
-from .damage_map import damage_map
+from .damage_map import DamageMap, Sight, damage_map, learn_sight, window_truth
 from .domain import Domain
 from .index import Limits
 from .pixels import read_photo
@@ -23,7 +23,8 @@ from .regions import Bad
 from .retrieve import Retriever
 
 # %% auto #0
-__all__ = ['MOST', 'K', 'photos_to_ask', 'ask_about', 'Trust', 'learn_trust', 'run_calibrate', 'load_trust']
+__all__ = ['MOST', 'K', 'LEAST', 'photos_to_ask', 'ask_about', 'Trust', 'learn_trust', 'learn_where', 'run_calibrate',
+           'load_trust']
 
 # %% ../nbs/10i_calibration.ipynb #232f7ab6
 MOST = 60   # photos of each sort
@@ -47,21 +48,22 @@ def ask_about(
     retriever:Retriever,
     data:Path,             # folder of photos
     photos:pd.DataFrame,   # photo_id, group, has_damage, orientation
-)->tuple[pd.DataFrame, list[Reject]]: # photo_id, group, has_damage, share (of votes for damage), score (of the damage map); and what was left out
+)->tuple[pd.DataFrame, list[Reject], dict[str, DamageMap]]: # photo_id, group, has_damage, share (of votes for damage), score (of the damage map); what was left out; the maps
     "Vote and damage map of photos, each without its own group."
-    rows, rejected = [], []
+    rows, rejected, maps = [], [], {}
     for p in progress(list(photos.itertuples()), 'asking about photos'):
         try: picture = read_photo(Path(data)/p.photo_id, int(p.orientation))
         except Bad as e: rejected.append(Reject(p.photo_id, e.reason, str(e))); continue
-        rows.append({'photo_id': p.photo_id, 'group': p.group, 'has_damage': bool(p.has_damage), 'stands_for': p.stands_for, **_said(retriever, picture, p)})
+        share, maps[p.photo_id] = _said(retriever, picture, p)
+        rows.append({'photo_id': p.photo_id, 'group': p.group, 'has_damage': bool(p.has_damage), 'stands_for': p.stands_for, 'share': share, 'score': maps[p.photo_id].score})
     columns = ['photo_id', 'group', 'has_damage', 'stands_for', 'share', 'score']
-    return pd.DataFrame(rows, columns=columns).dropna(subset=['share', 'score'], ignore_index=True), rejected
+    return pd.DataFrame(rows, columns=columns).dropna(subset=['share', 'score'], ignore_index=True), rejected, maps
 
-def _said(retriever:Retriever, picture:np.ndarray, p)->dict:
+def _said(retriever:Retriever, picture:np.ndarray, p)->tuple[float, DamageMap]:
     own = Limits(exclude_group=p.group) if 'group' in retriever.index.state.columns else Limits(exclude=p.photo_id)
     f = judge(retriever, picture, K, limits=own)[0]
     share = np.nan if f.damage_detected is None else f.confidence if f.damage_detected else 1 - f.confidence
-    return {'share': share, 'score': damage_map(retriever, picture, limits=own).score}
+    return share, damage_map(retriever, picture, limits=own)
 
 # %% ../nbs/10i_calibration.ipynb #55e8d430
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Trust:
     lines: Conformal | None = None
     worth: Worth | None = None
     why: str = 'not calibrated'   # there are none
+    sight: Sight | None = None    # where to look; None: learned from too few photos
 
 def learn_trust(
     said:pd.DataFrame,   # from `ask_about`
@@ -82,6 +85,21 @@ def learn_trust(
     if few: return Trust(why=f'not calibrated: {" and ".join(few)} photos in the memory could be asked, and {least} are needed for {coverage:.0%} coverage')
     return Trust(conformal(said.score, said.has_damage, coverage, encoder), worth(said.share, said.has_damage, said.stands_for, K), '')
 
+# %% ../nbs/10i_calibration.ipynb #97b13ce5
+LEAST = 10  # photos with damaged and clean windows
+
+def learn_where(
+    maps:dict[str, DamageMap],  # photo_id → map
+    out:Path,                   # folder of the stages: outlines
+    encoder:str,                # fingerprint
+)->Sight|None:                  # None: too few photos
+    "Learn what sets damage apart, from the outlines of the photos that were asked about."
+    from shapely import from_wkb
+    regions = load(Path(out)/'photos', 'regions')
+    truths = {p: window_truth(maps[p].boxes, list(from_wkb(g.geometry))) for p, g in regions[regions.photo_id.isin(maps)].groupby('photo_id')}
+    both = [p for p, t in truths.items() if (t == 1).any() and (t == 0).any()]
+    return learn_sight([maps[p] for p in both], [truths[p] for p in both], encoder) if len(both) >= LEAST else None
+
 # %% ../nbs/10i_calibration.ipynb #72d1135d
 def run_calibrate(
     domain:Domain,  # its encoder, windows and coverage
@@ -91,15 +109,15 @@ def run_calibrate(
 )->Path:            # out/calibrate
     "Ask the memory about its own photos, and keep what its votes are worth."
     out = Path(out)
-    settings = {'encoder': manifest(out/'index')['settings']['encoder'], 'coverage': domain.analyzer.coverage, 'windows': domain.crops.model_dump(mode='json'), 'photos': MOST, 'k': K, 'seed': domain.split.seed}
+    settings = {'encoder': manifest(out/'index')['settings']['encoder'], 'coverage': domain.analyzer.coverage, 'windows': domain.crops.model_dump(mode='json'), 'photos': MOST, 'k': K, 'sight': 1, 'seed': domain.split.seed}
     return run_stage(out/'calibrate', [out/'photos', out/'split', out/'index'], settings, lambda: _make(domain, Path(data), out, settings))
 
 def _make(domain:Domain, data:Path, out:Path, settings:dict)->Made:
     from mmrag_nb.embed import domain_encoder
     retriever = Retriever(domain, out/'index', domain_encoder(domain))
-    said, rejected = ask_about(retriever, data, photos_to_ask(out, 'train', settings['seed']))
-    trust = learn_trust(said, settings['coverage'], settings['encoder'])
-    counts = {'photos': len(said), 'damaged': int(said.has_damage.sum()), 'memory': len(retriever.index), 'coverage': settings['coverage']} | ({'lines': trust.why} if trust.why else {})
+    said, rejected, maps = ask_about(retriever, data, photos_to_ask(out, 'train', settings['seed']))
+    trust = replace(learn_trust(said, settings['coverage'], settings['encoder']), sight=learn_where(maps, out, settings['encoder']))
+    counts = {'photos': len(said), 'damaged': int(said.has_damage.sum()), 'memory': len(retriever.index), 'coverage': settings['coverage']} | ({'lines': trust.why} if trust.why else {}) | {'looked at': trust.sight.photos if trust.sight else 0}
     return Made(tables={'photos': said}, files={'trust.json': json.dumps(plain(asdict(trust)), indent=1)}, rejected=rejected, counts=counts)
 
 # %% ../nbs/10i_calibration.ipynb #bd26211d
@@ -115,4 +133,5 @@ def load_trust(
     raw = json.loads(path.read_text(encoding='utf-8'))
     if m['settings']['encoder'] != encoder: return Trust(why='not calibrated: the memory was built anew by another encoder; run `mmrag calibrate` again')
     if m['counts']['memory'] != memory: return Trust(why=f'not calibrated: the memory held {m["counts"]["memory"]} crops then and holds {memory} now; run `mmrag calibrate` again')
-    return Trust(raw['lines'] and Conformal(**raw['lines']), raw['worth'] and Worth(**raw['worth']), raw['why'])
+    sight = raw['sight'] and Sight(**raw['sight'] | {k: np.array(raw['sight'][k]) for k in ('direction', 'places')})
+    return Trust(raw['lines'] and Conformal(**raw['lines']), raw['worth'] and Worth(**raw['worth']), raw['why'], sight)

@@ -18,8 +18,8 @@ from .domain import AnalyzerSpec
 from .prompt import prompt_hash
 
 # %% auto #0
-__all__ = ['MOST_TOKENS', 'PASSING', 'Reply', 'read_completion', 'Chat', 'find_json', 'AnswerError', 'complaint_of',
-           'ask_checked', 'append_line', 'read_lines', 'Recorder', 'Replayer', 'ask_many']
+__all__ = ['PASSING', 'Reply', 'read_completion', 'Chat', 'find_json', 'AnswerError', 'complaint_of', 'ask_checked',
+           'append_line', 'read_lines', 'Recorder', 'Replayer', 'ask_many']
 
 # %% ../nbs/10b_chat.ipynb #f40e81ac
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ def read_completion(
     return {'text': text, 'tokens_in': getattr(use, 'prompt_tokens', None), 'tokens_out': getattr(use, 'completion_tokens', None)}
 
 # %% ../nbs/10b_chat.ipynb #46f79a45
-MOST_TOKENS = 4096   # of a reply; thinking models need many
 PASSING = (408, 409, 429)
 
 class Chat:
@@ -87,7 +86,7 @@ async def _persist(chat:Chat, messages:list, schema:dict|None)->Reply:
 
 async def _once(chat:Chat, messages:list, schema:dict|None)->dict:
     more = {'response_format': {'type': 'json_schema', 'json_schema': {'name': 'answer', 'schema': schema, 'strict': True}}} if schema and chat.structured else {}
-    return read_completion(await chat._client.chat.completions.create(model=chat.model, messages=messages, temperature=chat.spec.temperature, max_tokens=MOST_TOKENS, **more))
+    return read_completion(await chat._client.chat.completions.create(model=chat.model, messages=messages, temperature=chat.spec.temperature, max_tokens=chat.spec.tokens, **more))
 
 def _may_pass(chat:Chat, e:Exception)->str:
     "Why a try failed; what won't pass is raised."
@@ -118,10 +117,10 @@ def _no_number(name:str): raise ValueError(f'{name} is no JSON number')
 
 # %% ../nbs/10b_chat.ipynb #60186f7c
 class AnswerError(MmragError):
-    "No valid answer came; `.raw` holds what did."
-    def __init__(self, message:str, raw:tuple[str, ...]=()):
+    "No valid answer came; `.replies` and their texts, `.raw`, are what did."
+    def __init__(self, message:str, replies:tuple[Reply, ...]=()):
         super().__init__(message)
-        self.raw = raw
+        self.replies, self.raw = tuple(replies), tuple(r.text for r in replies)
 
 def complaint_of(e:Exception)->str:
     "What is wrong with an answer, for the model to mend."
@@ -142,7 +141,7 @@ def ask_checked(
         try: return model.model_validate(mend(find_json(replies[-1].text))), replies
         except ValueError as e: why = complaint_of(e)
         messages = [*messages, {'role': 'assistant', 'content': replies[-1].text[:2000]}, {'role': 'user', 'content': f'That does not fit the schema: {why}. Answer again with one JSON object that does, and nothing else.'}]
-    raise AnswerError(f'{replies[-1].model}: {len(replies)} answers, none fits: {why}. The last began {replies[-1].text[:80]!r}.', tuple(r.text for r in replies))
+    raise AnswerError(f'{replies[-1].model}: {len(replies)} answers, none fits: {why}. The last began {replies[-1].text[:80]!r}.', replies)
 
 # %% ../nbs/10b_chat.ipynb #0b3dc067
 def append_line(path:Path, value:dict):

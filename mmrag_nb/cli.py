@@ -152,14 +152,19 @@ WHERE = Annotated[Optional[list[str]], typer.Option('--where', help='Only exampl
 @verb
 def ask(
     domain: DOMAIN,
-    photo: Annotated[Optional[Path], typer.Argument(help='A photo to judge, or a folder of photos. Without one, --text searches the memory.')] = None,
+    photo: Annotated[Optional[Path], typer.Argument(help='A photo to judge. Without one, --text searches the memory.')] = None,
+    photos: Annotated[Optional[Path], typer.Option('--photos', help='A folder of photos to judge. Stopped and started again, it goes on where it was.')] = None,
     text: Annotated[str, typer.Option('--text', help='A question in words, English or Spanish.')] = '',
     where: WHERE = None,
     k: Annotated[int, typer.Option('-k', help='Examples to find.')] = 5,
+    words: Annotated[str, typer.Option('--words', help='The answer\'s words: es, en, or a vocabulary of the domain, such as benchmark. Without: canonical names.')] = '',
+    explain: Annotated[bool, typer.Option('--explain', help='Ask a model again without each example: which one moved its answer? (Of a vote it is always told.)')] = False,
     data: DATA = None, out: OUT = None, settings: SET = None, as_json: JSON = False,
 ):
-    "Ask about a photo, or search the memory in words."
-    answer = pipeline.ask(job(domain, data, out, settings=tuple(settings or ())), photo, text, tuple(where or ()), k)
+    "Ask about a photo or a folder of photos, or search the memory in words."
+    if photo and photos: raise UsageError(f'{photo} and --photos {photos}: ask about one of them.')
+    asked = (*(settings or ()), *([f'analyzer.words={words}'] if words else []), *(['analyzer.explain=true'] if explain else []))
+    answer = pipeline.ask(job(domain, data, out, settings=asked), photo or photos, text, tuple(where or ()), k)
     for line in answer.get('mended', ()): tell(line)
     return answer
 

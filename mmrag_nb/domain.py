@@ -228,8 +228,11 @@ class AnalyzerSpec(_Part):
     examples: int = Field(3, ge=0)
     examples_as: Literal['text', 'images'] = 'text'
     temperature: float = Field(.1, ge=0)
+    tokens: int = Field(2048, ge=1)              # of a reply at most; thinking models need many
     seconds: float = Field(120, gt=0)
     coverage: float = Field(.9, ge=.5, lt=1)     # share of photos whose true answer the vote may not rule out; the rest decides when it abstains
+    explain: bool = False                        # ask the model once more without each example: which one moved its answer?
+    words: str = ''                              # of the flat form: '' canonical names, a language, or a vocabulary such as benchmark
 
 # %% ../nbs/00a_domain.ipynb #57221aee
 class _OnceLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):

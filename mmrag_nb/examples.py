@@ -77,7 +77,7 @@ class Vote:
     p_damage: float | None = None       # share of the votes for damage
     kind: str | None = None             # most voted kind; None when clean or not known
     kinds: dict[str, float] = field(default_factory=dict)  # share of the damaged votes that name each kind
-    place: dict[str, str] = field(default_factory=dict)    # zone, area, part, severity: most voted value of each
+    places: dict[str, dict[str, float]] = field(default_factory=dict)  # zone, area, part, severity: share of the answer's votes for each value
     used: int = 0                       # hits that voted
     examples: tuple[str, ...] = ()      # crops that voted for the answer, heaviest first
 
@@ -103,8 +103,8 @@ def vote(
     agree = sorted((i for i in said if sides[i] == (p >= .5)), key=lambda i: -w[i])
     named = [(k, w[i]) for i in agree for k in (t.kinds.iloc[i] if t.kinds.iloc[i] is not None else ())] if p >= .5 else []
     kinds = _shares(named, sum(w[i] for i in agree))
-    place = {c: next(iter(s)) for c in ('zone', 'area', 'part', 'severity') if c in t and (s := _shares([(v, w[i]) for i in agree if not pd.isna(v := t[c].iloc[i])], 1.))}
-    return Vote(p >= .5, p, next(iter(kinds), None), kinds, place, len(said), tuple(t.crop_id.iloc[i] for i in agree))
+    places = {c: s for c in ('zone', 'area', 'part', 'severity') if c in t and (s := _shares([(v, w[i]) for i in agree if not pd.isna(v := t[c].iloc[i])], sum(w[i] for i in agree)))}
+    return Vote(p >= .5, p, next(iter(kinds), None), kinds, places, len(said), tuple(t.crop_id.iloc[i] for i in agree))
 
 def _shares(votes:list[tuple], total:float)->dict[str, float]:
     "Votes by value, most first; equal ones by name."

@@ -16,8 +16,8 @@ from .hits import Hits
 from .taxonomy import Taxonomy, to_vocabulary
 
 # %% auto #0
-__all__ = ['LONGEST', 'SAYS', 'Finding', 'answer_model', 'answer_schema', 'to_finding', 'tidy', 'flat', 'in_vocabulary',
-           'sentence']
+__all__ = ['LONGEST', 'SAYS', 'Finding', 'answer_model', 'answer_schema', 'to_finding', 'tidy', 'sentence', 'flat', 'check_words',
+           'in_vocabulary']
 
 # %% ../nbs/10a_finding.ipynb #4b69219a
 class Finding(BaseModel):
@@ -122,32 +122,10 @@ def tidy(text:str)->str:
     "One line without control or invisible characters: a VLM's sentence goes to terminals and pages."
     return ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())[:LONGEST]
 
-# %% ../nbs/10a_finding.ipynb #6bf666eb
-def flat(
-    finding:Finding,
-    domain:Domain,
-    language:str='',          # '': canonical names; 'en', 'es': as people say it
-    vocabulary:str='',        # a vocabulary of the domain, such as 'benchmark'
-)->dict:                      # damage_detected, damage_type, location, confidence, similar_examples_used, analysis
-    "A finding in the reference design's flat form."
-    kind = finding.damage_types[0] if finding.damage_types else None
-    word = in_vocabulary(domain, kind, vocabulary) if vocabulary and (kind or finding.damage_detected is False) else _said(domain, 'kind', kind, language)
-    spots = [_said(domain, what, x, language) for what, x in sorted(finding.location.items(), key=lambda i: i[0] in ('area', 'part'))]
-    return {'damage_detected': finding.damage_detected, 'damage_type': word, 'location': ', '.join(spots[:1]) or None, 'confidence': finding.confidence,
-            'similar_examples_used': finding.similar_examples_used, 'analysis': finding.analysis if finding.engine == 'vlm' else sentence(finding, domain, language or 'en')}
-
-def in_vocabulary(domain:Domain, kind:str|None, vocabulary:str)->str|None:
-    "Another vocabulary's word for a kind, or for nothing found."
-    return to_vocabulary(Taxonomy(domain, [kind] if domain.kinds == 'from_labels' and kind else ()), kind, vocabulary)[0]
-
-def _said(domain:Domain, what:str, name:str|None, language:str)->str|None:
-    term = (domain.terms().get(what) or {}).get(name)
-    return name if name is None or not language else term.say(name, language) if term else name.replace('_', ' ')
-
 # %% ../nbs/10a_finding.ipynb #5f921890
-SAYS = {'en': {'yes': '{kinds}[ on {spot}][, {severity}]: {share} of the votes of similar labelled examples.', 'no': 'No {finding}: {share} of the votes of similar labelled examples.',
+SAYS = {'en': {'yes': '{kinds}[ on {spot}][, {severity}]: {share} sure, by the votes of similar labelled examples.', 'no': 'No {finding}: {share} sure, by the votes of similar labelled examples.',
                'unsure': 'Not certain enough to say; a person should look.'},
-        'es': {'yes': '{kinds}[ en {spot}][, {severity}]: {share} de los votos de ejemplos etiquetados parecidos.', 'no': 'Sin {finding}: {share} de los votos de ejemplos etiquetados parecidos.',
+        'es': {'yes': '{kinds}[ en {spot}][, {severity}]: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.', 'no': 'Sin {finding}: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.',
                'unsure': 'No hay certeza suficiente; debe mirarlo una persona.'}}
 
 def sentence(
@@ -164,3 +142,30 @@ def sentence(
     text = re.sub(r'\[([^\]]*)\]', lambda m: '' if any(words[n] is None for n in re.findall(r'{(\w+)}', m[1])) else m[1], says['yes' if finding.damage_detected else 'no'])
     text = text.format(**words)
     return text[:1].upper() + text[1:]
+
+def _said(domain:Domain, what:str, name:str|None, language:str)->str|None:
+    term = (domain.terms().get(what) or {}).get(name)
+    return name if name is None or not language else term.say(name, language) if term else name.replace('_', ' ')
+
+# %% ../nbs/10a_finding.ipynb #6bf666eb
+def flat(
+    finding:Finding,
+    domain:Domain,
+    words:str='',             # '': canonical names; 'en', 'es': as people say it; or a vocabulary of the domain, such as 'benchmark'
+)->dict:                      # damage_detected, damage_type, location, confidence, similar_examples_used, analysis
+    "A finding in the reference design's flat form."
+    check_words(domain, words)
+    language, vocabulary = (words, '') if words in SAYS else ('', words)
+    kind = finding.damage_types[0] if finding.damage_types else None
+    word = in_vocabulary(domain, kind, vocabulary) if vocabulary and (kind or finding.damage_detected is False) else _said(domain, 'kind', kind, language)
+    spots = [_said(domain, what, x, language) for what, x in sorted(finding.location.items(), key=lambda i: i[0] in ('area', 'part'))]
+    return {'damage_detected': finding.damage_detected, 'damage_type': word, 'location': ', '.join(spots[:1]) or None, 'confidence': finding.confidence,
+            'similar_examples_used': finding.similar_examples_used, 'analysis': finding.analysis if finding.engine == 'vlm' else sentence(finding, domain, language or 'en')}
+
+def check_words(domain:Domain, words:str):
+    "Refuse words that are no language and no vocabulary."
+    if words not in ('', *SAYS, *domain.vocabularies): raise UsageError(f'words "{words}": is neither a language ({", ".join(SAYS)}) nor a vocabulary of the domain "{domain.name}" ({", ".join(domain.vocabularies) or "it has none"}).')
+
+def in_vocabulary(domain:Domain, kind:str|None, vocabulary:str)->str|None:
+    "Another vocabulary's word for a kind, or for nothing found."
+    return to_vocabulary(Taxonomy(domain, [kind] if domain.kinds == 'from_labels' and kind else ()), kind, vocabulary)[0]

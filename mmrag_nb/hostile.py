@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .domain import Domain, Kind
+from .domain import Domain, Kind, Severity, Term, Value
 from .finding import answer_model, answer_schema
 from .hits import Hits
 from .prompt import Ask, fit, fit_domain, messages
@@ -55,6 +55,10 @@ def _place(ask:Ask, text:str)->Ask:
     fields = {n: f.model_copy(update={'values': {r: v.model_copy(update={'description': {'en': text}}) for r, v in f.values.items()}}) for n, f in ask.domain.fields.items()}
     return _domain(ask, fields=fields)
 
+def _zones(ask:Ask, text:str)->Ask:
+    fields = {n: f.model_copy(update={'values': f.values | {'x': Value(name=text), 'y': Value(name=_slug(text))}}) for n, f in ask.domain.fields.items()}
+    return _hits(_domain(ask, fields=fields), zone=text)
+
 # %% ../nbs/10f_hostile.ipynb #360ebc27
 CHANNELS = {
     'file name': lambda a, t: _hits(a, photo_id=f'{t}.jpg', crop_id=t),
@@ -65,6 +69,9 @@ CHANNELS = {
     'hint of a kind': _hint,
     'description of a zone': _place,
     'name of a kind': lambda a, t: _hits(_domain(a, kinds=a.domain.kinds | {t: Kind(), _slug(t): Kind()}), kinds=[t, _slug(t)]),
+    'name of a zone': _zones,
+    'name of a field': lambda a, t: _domain(a, fields=a.domain.fields | {t: next(iter(a.domain.fields.values()))}),
+    'name of a part, an area, a severity': lambda a, t: _hits(_domain(a, parts=a.domain.parts | {t: Term(), _slug(t): Term()}, areas=a.domain.areas | {t: Term()}, severities=a.domain.severities | {t: Severity()}), part=t, area=t, severity=t),
     'word for damage': lambda a, t: _domain(a, finding={'en': t}, subject={'en': t}),
     'question': lambda a, t: replace(a, question=t)}
 

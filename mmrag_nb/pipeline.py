@@ -206,11 +206,10 @@ def ask(
     return _ask_photo(job, Path(photo), text, k, asked)
 
 def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
-    from mmrag_nb.analyze import answer_page
-    analyzer = open_analyzer(job)
-    answered = analyzer(picture := _picture(photo), text, k, asked)
-    page = answer_page(answered, picture, job.out/'asked'/f'{photo.stem}.html')
-    answer = {'photo': str(photo), 'question': text, **answered.finding.model_dump(), 'by': answered.by, 'trust': one_sided(analyzer.retriever) or _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
+    from mmrag_nb.answers import ask_photo
+    analyzer, page = replace(open_analyzer(job), k=k), job.out/'asked'/f'{photo.stem}.html'
+    answer, answered = ask_photo(analyzer, photo, text, asked, page)
+    answer |= {'trust': one_sided(analyzer.retriever) or _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
     return answer | {'text': _spoken(answer)}
 
 def mended(
@@ -233,7 +232,7 @@ def open_analyzer(job:Job):
     from mmrag_nb.analyze import Analyzer, open_engine
     retriever = open_retriever(job)
     trust = trust_of(job, retriever)
-    return Analyzer(retriever, open_engine(job.domain.analyzer), trust.lines, trust.worth)
+    return Analyzer(retriever, open_engine(job.domain.analyzer), trust.lines, trust.worth, sight=trust.sight)
 
 def trust_of(job:Job, retriever):
     from mmrag_nb.calibration import load_trust
@@ -241,11 +240,12 @@ def trust_of(job:Job, retriever):
 
 def _ask_folder(job:Job, folder:Path, text:str)->dict:
     "Ask the same about every photo of a folder; answers that are there already stay."
-    from mmrag_nb.analyze import ask_photos
-    answers = ask_photos(open_analyzer(job), folder, job.out/'asked', text)
-    failed = [a for a in answers if 'error' in a]
-    lines = [f'{a["key"]}: {a["error"] if "error" in a else a["result"]["analysis"]}' for a in answers]
-    return {'asked': len(answers), 'failed': len(failed), 'answers': answers, 'text': '\n'.join(lines)}
+    from mmrag_nb.analyze import engine_name
+    from mmrag_nb.answers import ask_photos, counted
+    answers = ask_photos(analyzer := open_analyzer(job), folder, job.out/'asked', text)
+    n, lines = counted(answers), [f'{a["key"]}: ' + (a['error'] if 'error' in a else _line(a['result'])) for a in answers]
+    end = f'{n["photos"]} photos, asked {engine_name(analyzer.engine)}: {n["vote"]} settled by vote, {n["vlm"]} by a model, {n["person"]} are left for a person; {n["failed"]} failed. A model was called for {n["calls"]} of them ({n["calls_saved"]:.0%} of the calls saved).'
+    return {'asked': len(answers), 'failed': n['failed'], 'counts': n, 'answers': answers, 'text': '\n'.join([*lines, end])}
 
 def _picture(path:Path):
     "A photo's pixels, or an error that names the file."
@@ -260,21 +260,27 @@ def one_sided(retriever)->str:
     lacks = 'a photo known to show nothing, so its vote can not say "clean": name some in the domain file (reader.clean)' if not count[False] else 'a labelled finding'
     return f'little: the memory does not hold {lacks}'
 
+def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis']
+
 def _trusted(trust, k:int)->str:
     "What the answer's confidence rests on."
-    if trust.why: return trust.why
+    where = f'; where to look was learned from {trust.sight.photos} photos' if trust.sight else ''
+    if trust.why: return trust.why + where
     said = f'may abstain: lines at {trust.lines.coverage:.0%} coverage from {trust.lines.damaged} damaged and {trust.lines.clean} clean photos'
-    return said + (f'; confidence calibrated on them' if k == trust.worth.k else f'; confidence is a share of votes (calibrated for -k {trust.worth.k} only)')
+    return said + ('; confidence calibrated on them' if k == trust.worth.k else f'; confidence is a share of votes (calibrated for -k {trust.worth.k} only)') + where
 
 def _spoken(answer:dict)->str:
-    "An answer as a person would like to read it."
+    "An answer as a person would like to read it, after its flat form as JSON."
     from mmrag_nb.hits import shown
-    place = ', '.join(v.replace('_', ' ') for v in answer['location'].values())
+    place = ', '.join(v.replace('_', ' ') for v in answer['location'].values()) or 'not known' + (f': {answer["reason"]}' if answer['by'] != 'person' and answer['reason'] else '')
     open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
-    rows = [*open_, answer['analysis'] or answer['reason'], f'place:     {place or "not known"}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
-            f'answered:  by {"nobody yet" if answer["by"] == "person" else answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}', *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']),
-            'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']), f'page:      {answer["page"]}']
+    rows = [json.dumps(answer['flat'], ensure_ascii=False), *open_, answer['analysis'] or answer['reason'], f'place:     {place}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
+            f'asked:     {answer["asked"]}', f'answered:  by {"nobody yet" if answer["by"] == "person" else answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}',
+            *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']), 'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']),
+            *(f'without:   {r["crop_id"]} damage {_share(r["without"])}, with it {_share(r["p"])}' + (': it turns the answer' if r['turns'] else '') for r in answer['moved'] or ()), f'page:      {answer["page"]}']
     return '\n'.join(rows)
+
+def _share(p:float|None)->str: return 'not known' if p is None else f'{p:.2f}'
 
 def _examples(hits)->list[dict]:
     columns = [c for c in ('crop_id', 'photo_id', 'kinds', 'has_damage', 'zone', 'part', 'severity', 'score', 'p_same', 'x0', 'y0', 'x1', 'y1') if c in hits.table]

@@ -133,7 +133,6 @@ def _examples(ask:Ask, domain:Domain)->list[dict]:
 def prompt_hash(
     asked:list[dict],  # messages
     model:str,
-    temperature:float=0.,
 )->str:                # 64 hex digits
     "What tells one prompt from another."
-    return digest([model, temperature, asked])
+    return digest([model, asked])
