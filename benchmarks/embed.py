@@ -43,7 +43,7 @@ def draw_photos(folder:Path, photos:int, drawings:int, crops:int, seed:int)->Pat
     for i in range(photos):
         path = data/f'p{i:04d}.jpg'
         if i < len(drawn): drawn[i].save(path, quality=92)
-        else: os.link(data/f'p{i % len(drawn):04d}.jpg', path)
+        elif not path.exists(): os.link(data/f'p{i % len(drawn):04d}.jpg', path)
         rows.append(dict(photo_id=path.name, width=4000, height=3000, orientation=1, sha256=str(i)))
         for x, y in zip(rng.integers(0, 4000-336, crops), rng.integers(0, 3000-336, crops)):
             windows.append(dict(crop_id=hashlib.sha256(f'{i} {x} {y}'.encode()).hexdigest()[:16], photo_id=path.name, x0=x, y0=y, x1=x+336, y1=y+336, defects=[]))
