@@ -19,7 +19,7 @@ from .prompt import prompt_hash
 from .towers import load_config, pick_device, pick_dtype, quiet
 
 # %% auto #0
-__all__ = ['SPECIAL', 'TEMPLATE', 'random_vlm', 'open_processor', 'open_model', 'local_form', 'LocalVLM']
+__all__ = ['SPECIAL', 'TEMPLATE', 'random_vlm', 'open_processor', 'open_model', 'local_form', 'LocalVLM', 'random_llava']
 
 # %% ../nbs/10c_local_vlm.ipynb #12e116e9
 SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', '<|vision_start|>', '<|vision_end|>', '<|image_pad|>', '<|video_pad|>']
@@ -138,3 +138,22 @@ def _bound(vlm:LocalVLM, schema:dict):
         info = xgr.TokenizerInfo.from_huggingface(vlm.processor.tokenizer, vocab_size=vlm.vocabulary)
         vlm._grammars[key] = xgr.GrammarCompiler(info).compile_json_schema(key, any_whitespace=False)
     return xgr.contrib.hf.LogitsProcessor(vlm._grammars[key])
+
+# %% ../nbs/10c_local_vlm.ipynb #7ee98b30
+def random_llava(
+    folder:Path,   # is made
+)->Path:
+    "Save a tiny LLaVA with random weights."
+    import torch
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+    sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
+    text = LlamaConfig(vocab_size=264, num_key_value_heads=1, max_position_embeddings=65536, eos_token_id=2, pad_token_id=0, bos_token_id=None, **sizes)
+    config = LlavaConfig(vision_config=CLIPVisionConfig(image_size=32, patch_size=16, projection_dim=32, **sizes), text_config=text, image_token_index=5, vision_feature_layer=-1)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(0)
+        LlavaForConditionalGeneration(config).save_pretrained(folder)
+        _byte_tokenizer().save_pretrained(folder)
+    half = dict(image_mean=[.5]*3, image_std=[.5]*3, size=dict(shortest_edge=32), crop_size=dict(height=32, width=32))
+    for name, value in {'preprocessor_config': dict(image_processor_type='CLIPImageProcessor', **half), 'processor_config': dict(processor_class='LlavaProcessor', patch_size=16, vision_feature_select_strategy='default', image_token=SPECIAL[5], num_additional_image_tokens=1)}.items():
+        (Path(folder)/f'{name}.json').write_text(json.dumps(value))
+    return Path(folder)

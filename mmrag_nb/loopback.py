@@ -5,15 +5,18 @@
 # %% ../nbs/10h_loopback.ipynb #2ed1cd8e
 from __future__ import annotations
 
-import asyncio, json, re, socket, threading, time
+import asyncio, json, os, re, socket, subprocess, sys, tempfile, threading, time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
 
 from .core import MmragError, digest
 
 # %% auto #0
-__all__ = ['FAULTS', 'OBEYS', 'QUOTED', 'serving', 'completion', 'chat_app', 'texts_of', 'obeying']
+__all__ = ['FAULTS', 'OBEYS', 'QUOTED', 'serving', 'completion', 'chat_app', 'texts_of', 'obeying', 'serving_checkpoint']
 
 # %% ../nbs/10h_loopback.ipynb #f659e7d0
 @contextmanager
@@ -109,3 +112,27 @@ def _words(line:str)->list[str]:
     except ValueError: found = None
     def enums(x): return [str(v) for k, y in x.items() for v in (y if k == 'enum' else enums(y))] if isinstance(x, dict) else [v for y in x for v in enums(y)] if isinstance(x, list) else []
     return enums(found) if isinstance(found, dict) and 'properties' in found else [line]
+
+# %% ../nbs/10h_loopback.ipynb #8790f878
+@contextmanager
+def serving_checkpoint(
+    folder:Path,  # of a checkpoint; its path is the model's name
+):                # its address, such as http://127.0.0.1:43121/v1
+    "Serve a checkpoint by `transformers serve` on loopback while the block runs."
+    with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
+    command = [Path(sys.executable).with_name('transformers'), 'serve', folder, '--host', '127.0.0.1', '--port', str(port), '--device', 'cpu']
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | {'HF_HUB_OFFLINE': '1'}) as process:
+        try:
+            _wait_for(process, f'http://127.0.0.1:{port}', 180, said)
+            yield f'http://127.0.0.1:{port}/v1'
+        finally: process.kill()
+
+def _wait_for(process, url:str, seconds:float, said):
+    "Wait until a server says that it is well."
+    until = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            if httpx.get(f'{url}/health', timeout=2).is_success: return
+        except httpx.TransportError: time.sleep(.1)
+    said.seek(0)
+    raise MmragError(f'`transformers serve` did not start: {said.read().decode(errors="replace").strip()[-300:]}')
