@@ -83,14 +83,10 @@ def ask_photo(
 )->tuple[dict, Answered]:    # see `record`
     "Ask about a photo, and write the page."
     check_words(analyzer.retriever.domain, analyzer.retriever.domain.analyzer.words)
-    domain, photo = analyzer.retriever.domain, _picture(Path(path))
+    domain, photo = analyzer.retriever.domain, upright_photo(Path(path))
     answered = analyzer(photo, question, where, known_place(domain, path))
     if page: answer_page(answered, photo, domain, page)
     return record(answered, path, domain), answered
-
-def _picture(path:Path)->np.ndarray:
-    if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
-    return upright_photo(path)
 
 # %% ../nbs/10j_answers.ipynb #7f39d07c
 ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')

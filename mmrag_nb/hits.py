@@ -17,7 +17,7 @@ import pandas as pd
 import simplejpeg
 from PIL import Image
 
-from .core import MmragError, load
+from .core import MmragError, UsageError, load
 from .pixels import read_photo
 from .regions import Bad
 
@@ -61,6 +61,7 @@ def upright_photo(
     path:Path,    # photo file
 )->np.ndarray:    # uint8 (h,w,3)
     "A photo turned as its EXIF tag says, or why it can't be read."
+    if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
     try:
         with Image.open(path) as im: turn = im.getexif().get(274, 1)
         return read_photo(path, turn if turn in range(1, 9) else 1)

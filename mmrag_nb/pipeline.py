@@ -247,12 +247,6 @@ def _ask_folder(job:Job, folder:Path, text:str)->dict:
     end = f'{n["photos"]} photos, asked {engine_name(analyzer.engine)}: {n["vote"]} settled by vote, {n["vlm"]} by a model, {n["person"]} are left for a person; {n["failed"]} failed. A model was called for {n["calls"]} of them ({n["calls_saved"]:.0%} of the calls saved).'
     return {'asked': len(answers), 'failed': n['failed'], 'counts': n, 'answers': answers, 'text': '\n'.join([*lines, end])}
 
-def _picture(path:Path):
-    "A photo's pixels, or an error that names the file."
-    from mmrag_nb.hits import upright_photo
-    if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
-    return upright_photo(path)
-
 def one_sided(retriever)->str:
     "Why a vote says nothing, where it can only come out one way."
     count = {d: sum(p.count for p in retriever.index.state.passing(retriever.canonical({'has_damage': d}))) for d in (True, False)} if 'has_damage' in retriever.domain.filters else {}
@@ -292,9 +286,10 @@ def search(
     photo:Path|None=None,   # file of its picture
 )->dict:                    # examples, and a page that shows them
     "Look for labelled examples, without judging anything."
+    from mmrag_nb.hits import upright_photo
     from mmrag_nb.look import hits_page, look_up
     retriever = open_retriever(job)
-    hits = look_up(retriever, replace(request, photo=_picture(photo)) if photo else request)
+    hits = look_up(retriever, replace(request, photo=upright_photo(photo)) if photo else request)
     page = hits_page(hits, job.out/'asked'/f'search-{photo.stem if photo else "words"}.html', ' · '.join(filter(None, [photo and photo.name, request.text])))
     return {'question': request.text, 'where': hits.where, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'page': str(page), 'mended': mended(retriever.taxonomy, request.where),
             'text': f'{hits}\nfilters: {hits.where or "none"}\npage:    {page}'}
