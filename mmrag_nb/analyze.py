@@ -224,10 +224,14 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:d
         replies.extend(r)
         return finding
     done = cascade(_trusted(a, voted, m.score, known), ask_model if a.engine else None, sure=.7 if a.lines else 0.)
-    finding, by_model = at_place(done.finding, known, domain), done.finding.engine == 'vlm'
+    finding, by_model = _without_map(at_place(done.finding, known, domain), m), done.finding.engine == 'vlm'
     moved = influence(hits) if not by_model and len(hits) else influence_on(a.engine, ask, finding, _kinds(a.retriever)) if by_model and domain.analyzer.explain else None
     replies += getattr(done.failed, 'replies', ())
     return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(a.worth) and a.k == a.worth.k)
+
+def _without_map(finding:Finding, m:DamageMap)->Finding:
+    "A finding that says why no map comes with it, if none does."
+    return finding.model_copy(update={'reason': '; '.join(filter(None, (finding.reason, f'no map: {m.blank}')))}) if m.blank else finding
 
 def _trusted(a:Analyzer, voted:Finding, score:float, known:dict)->Finding:
     "A vote as far as it may be trusted: with a probability for its confidence, and an abstention where the lines ask for one."

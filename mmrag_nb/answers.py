@@ -14,7 +14,7 @@ from .abstain import saved
 from .analyze import Analyzer, Answered
 from .chat import Chat, ask_many
 from .core import UsageError, digest, plain, write_text
-from .damage_map import painted
+from .damage_map import DamageMap, painted
 from .domain import Domain
 from .fields import fields_of
 from .finding import check_words, flat
@@ -33,9 +33,15 @@ def answer_page(
     "Write an answer as a page."
     f = answered.finding
     table = ''.join(f'<tr><th>{k}</th><td>{html.escape(str(x))}</td></tr>' for k, x in _rows(answered, domain).items() if x)
-    pictures = ''.join(f'<figure><img alt="{t}" src="data:image/jpeg;base64,{base64.b64encode(picture_jpeg(p, size=620)).decode()}"><figcaption>{t}</figcaption></figure>' for t, p in (('The photo', photo), (f'Red: {"nearer to damaged examples" if answered.map.leads is None else "looks and lies like damage"}; framed: looked at first', painted(photo, answered.map))))
     moved = '' if answered.moved is None else f'<h2>Which example moved the {"model" if f.engine == "vlm" else "vote"}</h2>{answered.moved.round(2).to_html(index=False, border=0)}'
-    return write_text(Path(path), PAGE.format(question=html.escape(answered.question) or 'Is there any damage?', table=table, pictures=pictures, hits=answered.hits._repr_html_(), moved=moved, flat=html.escape(json_of(f, domain))))
+    return write_text(Path(path), PAGE.format(question=html.escape(answered.question) or 'Is there any damage?', table=table, pictures=_pictures(photo, answered.map), hits=answered.hits._repr_html_(), moved=moved, flat=html.escape(json_of(f, domain))))
+
+def _pictures(photo:np.ndarray, m:DamageMap)->str:
+    "The photo and its map, or why there is none."
+    def figure(picture, words): return f'<figure><img alt="{words}" src="data:image/jpeg;base64,{base64.b64encode(picture_jpeg(picture, size=620)).decode()}"><figcaption>{words}</figcaption></figure>'
+    first = figure(photo, 'The photo')
+    if m.blank: return f'{first}<p class="none">No map: {html.escape(m.blank)}. It takes damaged and clean ones to say where to look.</p>'
+    return first + figure(painted(photo, m), f'Red: {"nearer to damaged examples" if m.leads is None else "looks and lies like damage"}; framed: looked at first')
 
 def _rows(answered:Answered, domain:Domain)->dict:
     "What the page says of a finding."
@@ -50,7 +56,7 @@ def json_of(finding, domain:Domain)->str: return json.dumps(flat(finding, domain
 
 # %% ../nbs/10j_answers.ipynb #8c480355
 PAGE = '''<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Finding</title><style>
-body{{font:15px/1.5 system-ui,sans-serif;max-width:1300px;margin:2em auto;padding:0 1em;color:#222}} figure{{display:inline-block;margin:0 1em 1em 0;vertical-align:top}} figure img{{max-width:100%;border-radius:6px}} figcaption{{color:#666;font-size:13px}}
+body{{font:15px/1.5 system-ui,sans-serif;max-width:1300px;margin:2em auto;padding:0 1em;color:#222}} figure{{display:inline-block;margin:0 1em 1em 0;vertical-align:top}} figure img{{max-width:100%;border-radius:6px}} figcaption{{color:#666;font-size:13px}} .none{{display:inline-block;max-width:26em;margin:0;padding:2em;border:1px solid #ccc;border-radius:6px;vertical-align:top}}
 th{{text-align:left;padding:.15em 1.2em .15em 0;vertical-align:top;color:#555;font-weight:600}} td{{padding:.15em 1em .15em 0}} pre{{white-space:pre-wrap}} h2{{font-size:17px;margin-top:1.6em}}</style></head>
 <body><h1>{question}</h1>{pictures}<table>{table}</table><h2>Examples</h2>{hits}{moved}<h2>As JSON</h2><pre>{flat}</pre></body></html>'''
 

@@ -18,8 +18,8 @@ from .retrieve import Retriever
 
 # %% auto #0
 __all__ = ['NEAREST', 'OVERLAP', 'GRID', 'lead', 'DamageMap', 'damage_map', 'encode_windows', 'both', 'heat_of', 'peak_of',
-           'top_of', 'painted', 'window_truth', 'auroc', 'map_figures', 'mean_of', 'Sight', 'apart', 'learn_sight',
-           'seen_with', 'place_odds']
+           'top_of', 'why_blank', 'painted', 'window_truth', 'auroc', 'map_figures', 'mean_of', 'Sight', 'apart',
+           'learn_sight', 'seen_with', 'place_odds']
 
 # %% ../nbs/10d_damage_map.ipynb #621ae261
 NEAREST = 3  # examples of each sort: one could be a fluke
@@ -45,12 +45,15 @@ class DamageMap:
     clean: tuple[Found, ...] = ()
     vectors: np.ndarray|None = None  # float32 (n,d)
     leads: np.ndarray|None = None    # float64 (n,), by `lead`, where the scores are not
+    where: dict|None = None          # only examples that passed were asked
 
     def heat(self, side:int=160)->np.ndarray: return heat_of(self, side)
     def top(self, n:int=3, overlap:float=.3)->np.ndarray: return top_of(self, n, overlap)
     def peak(self)->tuple[int, int]: return peak_of(self)
     @property
     def score(self)->float: return _most(self.scores if self.leads is None else self.leads)   # of the photo: its windows that lead most
+    @property
+    def blank(self)->str: return why_blank(self)
     def boxes_at(self, at:np.ndarray)->tuple: return tuple(tuple(int(x) for x in self.boxes[i]) for i in at)
 
 def _most(x:np.ndarray)->float: return float(np.sort(x[~np.isnan(x)])[-NEAREST:].mean()) if (~np.isnan(x)).any() else np.nan
@@ -68,7 +71,7 @@ def damage_map(
     boxes = windows_of(photo.shape, rules)
     vectors = encode_windows(retriever.encoder, photo, boxes)
     damaged, clean = (_nearest(retriever, vectors, both(where, {'has_damage': d}), limits) for d in (True, False))
-    m = DamageMap(photo.shape[:2], boxes, lead(damaged, clean), tuple(damaged), tuple(clean), vectors)
+    m = DamageMap(photo.shape[:2], boxes, lead(damaged, clean), tuple(damaged), tuple(clean), vectors, where=where)
     return m if sight is None else seen_with(sight, m, retriever.index.encoder)
 
 def _nearest(retriever:Retriever, vectors:np.ndarray, where:dict, limits:Limits|None)->list[Found]:
@@ -115,6 +118,14 @@ def top_of(
         if len(taken) == n or np.isnan(m.scores[i]): break
         if all(_covered(m.boxes[i], m.boxes[j]) <= overlap for j in taken): taken.append(int(i))
     return np.array(taken, np.int64)
+
+def why_blank(
+    m:DamageMap,
+)->str:             # empty where the map says something
+    "Which examples are missing, where without them no window has a score."
+    if not np.isnan(m.scores).all(): return ''
+    missing = ' and no '.join(sort for sort, found in (('damaged', m.damaged), ('clean', m.clean)) if not any(len(f.cosines) for f in found))
+    return f'no {missing} example ' + (f'passes {m.where}' if m.where else 'is in the memory')
 
 def _covered(a:np.ndarray, b:np.ndarray)->float:
     "Share of the first window that lies in the second."
