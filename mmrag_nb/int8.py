@@ -23,7 +23,7 @@ __all__ = ['check_int8', 'cache_folder', 'export_onnx', 'Exported', 'int8', 'int
 def check_int8(tower:Tower):
     "Say what is missing, or what doesn't fit."
     lacking = [p for p in ('onnxruntime', 'onnx') if importlib.util.find_spec(p) is None]
-    if lacking: raise UsageError(f'dtype "int8" needs {" and ".join(lacking)}: pip install "mmrag_nb[onnx]".')
+    if lacking: raise UsageError(f'dtype "int8" needs {" and ".join(lacking)}: pip install "mmrag_nb[int8]".')
     if not isinstance(tower, Tower) or tower.recipe.layout != 'picture' or not bears_half(tower.model.config):
         raise UsageError(f'{tower.name}: int8 is for vision transformers with pictures of one size; this is {type(getattr(tower, "model", tower)).__name__}.')
     if tower.pooling == 'region' and hasattr(tower.model, 'get_image_features'): raise UsageError(f'{tower.name}: int8 with pooling "region" is for image-only models; of a dual one only the whole picture is exported.')
