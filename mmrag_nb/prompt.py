@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from .core import digest
+from .core import UsageError, digest
 from .domain import Domain, in_language
 from .examples import context_for_vlm
 from .hits import Hits
@@ -125,7 +125,8 @@ def fit_hits(hits:Hits)->Hits:
 def _examples(ask:Ask, domain:Domain)->list[dict]:
     hits = fit_hits(ask.examples)
     out = [_text(f'<examples>\n{context_for_vlm(hits, domain, most=200*max(len(hits), 1) + 200)}\n</examples>')]
-    if ask.examples_as == 'text' or not hits.pictures: return out
+    if ask.examples_as == 'text' or not len(hits): return out
+    if hits.pictures is None: raise UsageError('examples_as "images" needs the photos of the memory, and these hits came without them. Open the retriever with its data folder, or say examples_as "text".')
     for i, row in enumerate(hits.table.to_dict('records'), 1): out += [_text(f'Picture of example {i}:'), _image(hits.pictures.cut(row), 448)]
     return out
 
