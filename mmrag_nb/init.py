@@ -5,7 +5,7 @@
 # %% ../nbs/12a_init.ipynb #87853b3e
 from __future__ import annotations
 
-import json, os, re, unicodedata
+import json, re, unicodedata
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
@@ -84,18 +84,20 @@ def labelme(folder:Path, found:dict, photos:list[Path])->Guess|None:
     counts = Counter(str(s.get('label')) for _, d in read for s in d['shapes'] if isinstance(s, dict))
     end = common_end(photos)
     templates = [t for t in Counter(template(p, photos, end) for p, _ in read) if t]
-    patterns = [g.replace('*.', f'*{end}.') for g in globs(photos)] if any('{base}' in t for t in templates) else globs(photos)
+    other = [p for p in photos if not p.stem.endswith(end)]
+    patterns = [g.replace('*.', f'*{end}.') for g in globs([p for p in photos if p not in other])] + globs(other) if any('{base}' in t for t in templates) else globs(photos)
     return Guess('labelme', f'{read[0][0]} holds shapes', patterns, templates or ['{stem}.json'], counts)
 
 def common_end(photos:list[Path])->str:
-    "What the names of all photos end with, from a separator on: `_original`; '' when nothing."
-    end = os.path.commonprefix([p.stem[::-1] for p in photos])[::-1]
-    return end[m.start():] if (m := re.search(r'[_\-. ]', end)) else ''
+    "What the names of most photos end with, from a separator on: `_original`; '' when nothing. A stray photo changes nothing."
+    ends = Counter(p.stem[m.start():] for p in photos for m in re.finditer(r'[_\-. ]', p.stem))
+    best = max(ends, key=lambda e: (ends[e], len(e)), default='')
+    return best if 2*ends[best] > len(photos) else ''
 
 def template(
     label:Path,          # a label file
     photos:list[Path],   # the photos
-    end:str='',          # what all their names end with
+    end:str='',          # what most of their names end with
 )->str|None:             # how its name follows from its photo's: '{stem}.json', '{stem}_label.json', '{base}_label.json' without that end; None: it has no photo
     "The rule that leads from a photo's name to its label file's."
     same = [p for p in photos if p.parent == label.parent]
