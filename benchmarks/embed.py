@@ -21,7 +21,7 @@ from mmrag_nb.core import Made, load, run_stage
 from mmrag_nb.domain import Embedding
 from mmrag_nb.embed import open_encoder
 from mmrag_nb.embed_run import crop_mask, embed_all, pictures, plan
-from mmrag_nb.int8 import int8, overlap
+from mmrag_nb.onnx_runtime import exported, overlap
 from mmrag_nb.preprocess import scaled
 from mmrag_nb.tiny import random_checkpoint
 from mmrag_nb.towers import Tower, half_of, pick_device
@@ -69,8 +69,10 @@ def line(a, home:Path):
     print('`bound`: the model alone and two threads that only decode, one after the other: all that two cores can give. `naive`: processor and model of transformers, a crop at a time, from PNG files that are there already; `with its files`: that, and cutting and writing them')
     print(f'{"":20}{"photos":>7}{"model alone":>13}{"bound":>8}{"end to end":>12}{"/ alone":>9}{"/ bound":>9}{"naive":>8}{"times":>7}{"with its files":>16}{"times":>7}')
     vit, half = random_checkpoint('vit', home/'vit', 'b', 224), half_of(pick_device())
-    for name, source, photos, dtype in (('embedded', 'embedded', a.photos, 'float32'), ('embedded, half', 'embedded', a.photos, half), ('ViT-B/16', vit, a.heavy, 'float32'), ('ViT-B/16, half', vit, a.heavy, half)):
-        if dtype and (not a.only or a.only in name): one_line(a, home, name, open_encoder(source, Embedding(dtype=dtype)), photos)
+    ways = {'': dict(dtype='float32'), ', onnx': dict(engine='onnx'), ', int8': dict(dtype='int8')} | ({', half': dict(dtype=half)} if half else {})
+    for model, source, photos in (('embedded', 'embedded', a.photos), ('ViT-B/16', vit, a.heavy)):
+        for way, settings in ways.items():
+            if (model, way) != ('embedded', ', int8') and (not a.only or model + way in a.only): one_line(a, home, model + way, open_encoder(source, Embedding(**settings)), photos)
 
 def one_line(a, home:Path, name:str, encoder, photos:int):
     "A row of the table."
@@ -133,12 +135,13 @@ def sentence(a, home:Path):
     for patch, dtype in [(p, d) for p in (32, 16) for d in dict.fromkeys(('float32', half_of(pick_device()) or 'float32'))]:
         folder = random_checkpoint('clip', home/f'clip-b{patch}', 'b', 224, patch)
         ours = open_encoder(folder, Embedding(dtype=dtype))
+        engines = {'torch': ours} | ({'ONNX Runtime': open_encoder(folder, Embedding(engine='onnx'))} if dtype == 'float32' else {})
         theirs = clip_of_sentence_transformers(folder, dtype)
         asked = [Image.fromarray(im) for im in images]
         mine, other = ours.image(images[:8]), theirs.encode(asked[:8], normalize_embeddings=True)
-        t = in_turn({'ours': lambda: ours.image(images), 'theirs': lambda: theirs.encode(asked, batch_size=ours.batch, normalize_embeddings=True)}, a.rounds)
-        o, s = (len(images)/np.median(t[k]) for k in ('ours', 'theirs'))
-        print(f'ViT-B/{patch} {dtype:9} ours {o:.1f}, sentence-transformers {s:.1f}, times {o/s:.2f}; least cosine between the two {np.sum(mine*other, 1).min():.4f}', flush=True)
+        t = in_turn({n: (lambda e=e: e.image(images)) for n, e in engines.items()} | {'theirs': lambda: theirs.encode(asked, batch_size=ours.batch, normalize_embeddings=True)}, a.rounds)
+        rate = {n: len(images)/np.median(v) for n, v in t.items()}
+        print(f'ViT-B/{patch} {dtype:9} ' + ', '.join(f'ours through {n} {rate[n]:.1f}, times {rate[n]/rate["theirs"]:.2f}' for n in engines) + f'; sentence-transformers {rate["theirs"]:.1f}; least cosine between the two {np.sum(mine*other, 1).min():.4f}', flush=True)
 
 def clip_of_sentence_transformers(folder:Path, dtype:str):
     from sentence_transformers import SentenceTransformer
@@ -192,16 +195,16 @@ def ranks(a, home:Path):
     folder = random_checkpoint('vit', home/'vit-b', 'b', 224)
     full = open_encoder(folder, Embedding(dtype='float32')).image(images)
     report(f'ViT-B/16 random {half}', full, open_encoder(folder, Embedding(dtype=half)).image(images))
-    report('ViT-B/16 random int8', full, int8(Tower(folder, Embedding(dtype='float32'), 'cpu'), home).image(images))
+    report('ViT-B/16 random int8', full, exported(Tower(folder, Embedding(dtype='float32'), 'cpu'), True, home).image(images))
 
 def report(name:str, full:np.ndarray, other:np.ndarray):
     print(f'{name:44} overlap {overlap(full, other):.3f}, least cosine {(full*other).sum(1).min():.4f}', flush=True)
 
 def small(a, home:Path):
-    "int8 through ONNX Runtime against torch, ViT-B/16."
+    "ONNX Runtime in float32 and int8 against torch, ViT-B/16."
     folder = random_checkpoint('vit', home/'vit-b', 'b', 224)
     towers = {d: Tower(folder, Embedding(dtype=d), 'cpu') for d in dict.fromkeys(('float32', half_of('cpu') or 'float32'))}
-    towers['int8'] = int8(Tower(folder, Embedding(dtype='float32'), 'cpu'), home)
+    towers |= {n: exported(Tower(folder, Embedding(dtype='float32'), 'cpu'), n == 'int8', home) for n in ('ONNX Runtime', 'int8')}
     crops = [np.random.default_rng(i).integers(0, 255, (224, 224, 3), dtype=np.uint8) for i in range(32)]
     t = in_turn({n: (lambda e=e: e.image(crops)) for n, e in towers.items()}, a.rounds)
     print('\n## ViT-B/16 on the CPU, crops/s: ' + ', '.join(f'{n} {len(crops)/np.median(v):.1f}' for n, v in t.items()))
@@ -243,7 +246,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('parts', nargs='*', help=f'of {", ".join(PARTS)}; all when none is named')
     for name, default in (('photos', 200), ('heavy', 24), ('drawings', 10), ('crops', 8), ('workers', 2), ('naive', 40), ('clip', 96), ('batches', 8), ('rounds', 3), ('many', 500), ('ranked', 400), ('threads', 2), ('seed', 0)): ap.add_argument(f'--{name}', type=int, default=default)
-    for name in ('data', 'out', 'encoder', 'only'): ap.add_argument(f'--{name}')
+    for name in ('data', 'out', 'encoder'): ap.add_argument(f'--{name}')
+    ap.add_argument('--only', nargs='*', help='rows of line, such as "ViT-B/16, int8"')
     ap.add_argument('--weights', nargs='*')
     a = ap.parse_args()
     torch.set_num_threads(a.threads)

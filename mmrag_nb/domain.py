@@ -211,7 +211,8 @@ class Embedding(_Part):
     patches: bool = False                        # 0.6 whole + 0.4 mean of 336 px patches, for larger crops
     text_encoder: str | None = None              # second encoder for the words: image ++ text
     batch: int = Field(0, ge=0)                  # 0: found by memory
-    dtype: Literal['auto', 'float32', 'bfloat16', 'float16', 'int8'] = 'auto'   # int8: ONNX Runtime on the CPU
+    dtype: Literal['auto', 'float32', 'bfloat16', 'float16', 'int8'] = 'auto'   # int8: through ONNX Runtime
+    engine: Literal['torch', 'onnx'] = 'torch'   # onnx: ONNX Runtime on the CPU, float32 or int8
 
 class IndexSpec(_Part):
     "How vectors are searched."

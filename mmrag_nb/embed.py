@@ -15,7 +15,7 @@ import pandas as pd
 from .core import MmragError, UsageError, digest
 from .domain import Domain, Embedding, near
 from .encoder import Encoder, Histogram
-from .int8 import int8, int8_fingerprint
+from .onnx_runtime import exported, int8_fingerprint
 from .fusion import Fused, Patches, fused_fingerprint, patches_fingerprint
 from .sentences import Sentences, minilm, sentences_fingerprint
 from .towers import Tower, check_folder, tower_fingerprint
@@ -149,8 +149,8 @@ def _seer(source:str, settings:Embedding, device:str|None)->Encoder:
     folder = find_checkpoint(source)
     kind = _family(source, folder)
     if kind == 'sentences': raise UsageError(f'encoder "{source}": reads words only. Name an encoder of pictures, and this one as embedding.text_encoder with fusion: concat.')
-    if settings.dtype != 'int8': return _OPEN[kind](folder, settings, device, name=source)
-    return int8(_OPEN[kind](folder, settings.model_copy(update={'dtype': 'float32'}), 'cpu', name=source))
+    if settings.dtype != 'int8' and settings.engine == 'torch': return _OPEN[kind](folder, settings, device, name=source)
+    return exported(_OPEN[kind](folder, settings.model_copy(update={'dtype': 'float32'}), 'cpu', name=source), settings.dtype == 'int8')
 
 def _family(source:str, folder:Path)->str:
     family = CHECKPOINTS[source].family if source in CHECKPOINTS else ''
@@ -176,6 +176,7 @@ def check_settings(settings:Embedding):
     "Settings that would do nothing are errors."
     if settings.text_encoder and settings.fusion != 'concat':
         raise UsageError(f'embedding.text_encoder "{settings.text_encoder}" lives in a space of its own: it needs fusion: concat (it is {settings.fusion}).')
+    if settings.engine == 'onnx' and 'float16' in settings.dtype: raise UsageError(f'embedding.engine "onnx" computes in float32 or int8, not in {settings.dtype}: engine: torch does.')
 
 def _reader(settings:Embedding, device:str|None)->Encoder|None:
     return Sentences(find_reader(settings.text_encoder), device, name=settings.text_encoder) if settings.text_encoder else None
