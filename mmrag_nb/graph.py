@@ -14,8 +14,8 @@ from .core import MmragError
 from .where import Passing
 
 # %% auto #0
-__all__ = ['BUILDS', 'aligned', 'scan', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph', 'flat_over', 'read_bounded',
-           'Graph']
+__all__ = ['BUILDS', 'CACHED', 'aligned', 'scan', 'scan_one', 'scan_all', 'build_graph', 'faiss_bytes', 'extend_graph',
+           'flat_over', 'read_bounded', 'Graph']
 
 # %% ../nbs/08b_graph.ipynb #5d2b8f10
 BUILDS = ('faiss-cpu', 'faiss-gpu', 'faiss-gpu-cuvs')
@@ -58,6 +58,23 @@ def scan(
     f.knn_inner_product(f.swig_ptr(q), f.swig_ptr(vectors), d, len(q), n, k, f.swig_ptr(out_c), f.swig_ptr(out_r), chosen)
     return out_r, out_c
 
+CACHED = 2**22   # numbers: 16 MB
+
+def scan_one(
+    vectors:np.ndarray,  # float32 (n,d)
+    q:np.ndarray,        # float32 (d,)
+    k:int,               # at most n
+)->tuple[np.ndarray, np.ndarray]: # int64 (k,) rows, float32 (k,) cosines, best first
+    "The k best of all rows for one query."
+    if vectors.size > CACHED: rows, cosines = scan(vectors, q[None], k); return rows[0], cosines[0]
+    cosines = np.vecdot(vectors, q)
+    rest = len(cosines) - k
+    if rest <= 0 or len(cosines) <= 64: at = cosines.argsort()[:-k-1:-1]   # of few, sorting all is quicker
+    else:
+        at = cosines.argpartition(rest)[rest:]
+        at = at[cosines[at].argsort()[::-1]]
+    return at, cosines[at]
+
 # %% ../nbs/08b_graph.ipynb #0de52b54
 def scan_all(
     vectors:np.ndarray, # float32 (n,d)
@@ -66,9 +83,7 @@ def scan_all(
     ok:Passing,         # which rows may be found
 )->tuple[np.ndarray, np.ndarray]: # int64 (1,k) rows, float32 (1,k) cosines, best first
     "The k best that pass, from the cosines of all rows: quick when most pass."
-    f, (n, d) = _faiss(), vectors.shape
-    cosines = np.empty(n, np.float32)
-    f.fvec_inner_products_ny(f.swig_ptr(cosines), f.swig_ptr(q), f.swig_ptr(vectors), d, n)
+    n, cosines = len(vectors), np.vecdot(vectors, q[0])
     step = max(1, n // 4096)
     few = np.flatnonzero(ok.mask[::step]) * step
     least = np.partition(cosines[few], -k)[-k] if len(few) >= k else -np.inf   # k passing rows are at least as good

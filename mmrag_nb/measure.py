@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Graph, scan
+from .graph import Graph, scan, scan_one
 
 # %% auto #0
 __all__ = ['WIDTHS', 'LENGTHS', 'near_rows', 'reach_of', 'Costs', 'calibrate', 'Seen', 'too_short', 'long_enough', 'plan',
@@ -81,11 +81,11 @@ def calibrate(
 )->Costs:                   # measured
     "Time each way of searching."
     n, rng, q = len(vectors), np.random.default_rng(0), near_rows(vectors, 24)
-    one, some = _seconds([lambda: scan(vectors[:1], q[:1], 1)] * 3), max(1, min(n // 10, 20_000))
+    one, some = _seconds([lambda: scan_one(vectors[:1], q[0], 1)] * 3), max(1, min(n // 10, 20_000))
     picks = [np.sort(rng.choice(n, some, replace=False)) for _ in range(3)]
     fetch = _seconds([lambda r=r: scan(vectors, q[:1], 1, r) for r in picks]) / some
-    row = _seconds([lambda: scan(vectors, q[:1], 1)]) / n
-    copy = _seconds([lambda: scan(vectors[:some], q[:1], 1)] * 2) / some
+    row = _seconds([lambda: scan_one(vectors, q[0], 1)]) / n
+    copy = _seconds([lambda: scan_one(vectors[:some], q[0], 1)] * 2) / some
     if graph is None or not len(reach): return Costs(one, fetch, row, copy)
     low, high = reach[0][0], reach[-1][0]
     a, b = (_seconds([lambda i=i: [graph.search(x[None], 32, ef) for x in q[i:i + 8]] for i in (0, 8, 16)]) / 8 for ef in (low, high))

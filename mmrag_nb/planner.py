@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .graph import Graph, _faiss, aligned, flat_over, scan, scan_all
+from .graph import CACHED, Graph, _faiss, aligned, flat_over, scan, scan_all, scan_one
 from .measure import Costs, Seen, again, calibrate, plan
 from .where import Passing
 
@@ -154,10 +154,11 @@ def exactly(
 )->list[Nearest]:   # one a query
     "Look at every row that passes, the cheapest way."
     n, ok = len(part.vectors), u.ok
-    if ok.count == n: rows, cosines = _all_of(part, part.vectors, q, k)
-    elif (copy := u.copy if u.copy is not None else _copied(part, u)) is not None:
-        at, cosines = _all_of(part, copy, q, k)
-        rows = ok.rows.take(at)
+    together = part.vectors if ok.count == n else u.copy if u.copy is not None else _copied(part, u)
+    if together is not None:
+        if len(q) == 1 and together.size <= CACHED: at, cosines = scan_one(together, q[0], k); return [Nearest(at if ok.count == n else ok.rows.take(at), cosines, 'exact')]
+        at, cosines = _all_of(part, together, q, k)
+        rows = at if ok.count == n else ok.rows.take(at)
     elif part.costs.scanning(n) < part.costs.fetching(ok.count): rows, cosines = map(np.concatenate, zip(*(scan_all(part.vectors, x[None], k, ok) for x in q)))
     else: rows, cosines = scan(part.vectors, q, k, ok.rows)
     return [Nearest(r, c, 'exact') for r, c in zip(rows, cosines)]
