@@ -196,7 +196,6 @@ def run_arms(
     data:Path,         # folder of photos
     out:Path,          # folder of the stages up to the index
     questions:int=50,  # photos at most
-    workers:int=0,     # not used: photos are asked about one by one, or four at once where a server answers
 )->Path:               # out/arms
     "Ask photos of the test side in three arms."
     out, domain = Path(out), domain.model_copy(update={'analyzer': domain.analyzer.model_copy(update={'temperature': 0.})})

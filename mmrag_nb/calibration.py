@@ -105,7 +105,6 @@ def run_calibrate(
     domain:Domain,  # its encoder, windows and coverage
     data:Path,      # folder of photos
     out:Path,       # folder of the stages
-    workers:int=0,  # not used: photos are asked one by one
 )->Path:            # out/calibrate
     "Ask the memory about its own photos, and keep what its votes are worth."
     out = Path(out)

@@ -169,7 +169,6 @@ WORDS = {'kinds', 'fields', 'areas', 'parts', 'severities', 'text', 'subject', '
 def run_context(
     domain:Domain,   # words and templates
     out:Path,        # folder of the stages
-    workers:int=0,   # not needed: 10,000 crops take a second or two
 )->Path:             # out/context
     "Put every crop into words."
     out = Path(out)

@@ -17,9 +17,9 @@ from .core import MmragError, Reject, UsageError, manifest, reasons, write_whole
 from .domain import Domain, load_domain, parse_domain
 
 # %% auto #0
-__all__ = ['STAGES', 'NEEDS_PHOTOS', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan', 'crop_files',
-           'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended', 'open_analyzer',
-           'trust_of', 'one_sided', 'search', 'demo', 'first_test_photo', 'closing']
+__all__ = ['STAGES', 'NEEDS_PHOTOS', 'ALONE', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan',
+           'crop_files', 'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended',
+           'open_analyzer', 'trust_of', 'one_sided', 'search', 'demo', 'first_test_photo', 'closing']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def _put(raw:dict, setting:str):
 # %% ../nbs/12_pipeline.ipynb #5a52c62f
 STAGES = {'photos': 'formats', 'split': 'split', 'crops': 'crops', 'context': 'context', 'embed': 'embed_run', 'index': 'index', 'calibrate': 'calibration', 'evaluate': 'evaluate'}
 NEEDS_PHOTOS = {'photos', 'split', 'embed', 'calibrate', 'arms', 'evaluate'}   # these look at the files, the others at tables only
+ALONE = {'context', 'calibrate', 'arms'}   # these work in this process only
 
 def run_one(
     job:Job,    # what to do
@@ -78,7 +79,7 @@ def run_one(
     "Run one stage, unless its result stands."
     fn = getattr(importlib.import_module(f'mmrag_nb.{STAGES.get(name, name)}'), f'run_{name}')
     more = {'evaluate': {'against': job.against}, 'arms': {'questions': job.questions}}.get(name, {})
-    return fn(job.domain, *([job.data] if name in NEEDS_PHOTOS else []), job.out, workers=job.workers, **more)
+    return fn(job.domain, *([job.data] if name in NEEDS_PHOTOS else []), job.out, **more, **({} if name in ALONE else {'workers': job.workers}))
 
 def run(
     job:Job,                  # what to do

@@ -131,7 +131,7 @@ def run_line(
     from mmrag_nb.formats import run_photos
     from mmrag_nb.index import run_index
     from mmrag_nb.split import run_split
-    run_photos(domain, data, out, workers); run_split(domain, data, out, workers); run_crops(domain, out, workers); run_context(domain, out, workers)
+    run_photos(domain, data, out, workers); run_split(domain, data, out, workers); run_crops(domain, out, workers); run_context(domain, out)
     run_embed(domain, data, out, workers); run_index(domain, out, workers)
     return run_evaluate(domain, data, out, workers)
 
