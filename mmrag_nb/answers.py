@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .abstain import saved
-from .analyze import Analyzer, Answered
+from .analyze import Analyzer, Answered, engine_name
 from .chat import Chat, ask_many
 from .core import UsageError, digest, plain, write_text
 from .damage_map import DamageMap, painted
@@ -21,7 +21,8 @@ from .finding import check_words, flat
 from .hits import picture_jpeg, upright_photo
 
 # %% auto #0
-__all__ = ['PAGE', 'ENDINGS', 'answer_page', 'json_of', 'known_place', 'record', 'ask_photo', 'ask_photos', 'counted']
+__all__ = ['PAGE', 'ENDINGS', 'answer_page', 'settled_by', 'json_of', 'known_place', 'record', 'ask_photo', 'ask_photos',
+           'counted']
 
 # %% ../nbs/10j_answers.ipynb #79b43cfa
 def answer_page(
@@ -47,10 +48,17 @@ def _rows(answered:Answered, domain:Domain)->dict:
     "What the page says of a finding."
     f = answered.finding
     sure = ' by its own word' if f.engine != 'vote' else ': so often were such votes right about the memory\'s own photos' if answered.calibrated else ' of the votes'
-    by = {'vote': f'similar labelled examples; asked: {answered.engine}', 'vlm': answered.engine, 'person': f'nobody yet: a person should look; asked: {answered.engine}'}[answered.by]
     return {'Found': {True: 'damage', False: 'no damage', None: 'not certain'}[f.damage_detected], 'Kinds': ', '.join(f.damage_types), 'Place': ', '.join(f'{k}: {x}' for k, x in f.location.items()), 'Severity': f.severity,
-            'Confidence': f'{f.confidence:.0%}{sure}', 'Settled by': by, 'Open': f.reason, 'Evidence': ', '.join(f.evidence), 'In words': f.analysis,
+            'Confidence': f'{f.confidence:.0%}{sure}', 'Settled by': settled_by(answered.by, answered.engine), 'Open': f.reason, 'Evidence': ', '.join(f.evidence), 'In words': f.analysis,
             'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
+
+def settled_by(
+    by:str,       # vote, vlm, person
+    engine:str,   # who was there to answer, see `engine_name`
+)->str:           # for people
+    "Who settled it; a vote that may answer leaves a model unasked."
+    alone = engine == engine_name(None)
+    return {'vote': engine if alone else f'the votes of similar labelled examples; {engine} was not asked', 'vlm': engine, 'person': f'nobody yet: a person should look; asked: {engine}'}[by]
 
 def json_of(finding, domain:Domain)->str: return json.dumps(flat(finding, domain, domain.analyzer.words), ensure_ascii=False)
 

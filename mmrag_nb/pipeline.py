@@ -266,11 +266,12 @@ def _trusted(trust, k:int)->str:
 
 def _spoken(answer:dict)->str:
     "An answer as a person would like to read it, after its flat form as JSON."
+    from mmrag_nb.answers import settled_by
     from mmrag_nb.hits import shown
     place = ', '.join(v.replace('_', ' ') for v in answer['location'].values()) or 'not known' + (f': {answer["reason"]}' if answer['by'] != 'person' and answer['reason'] else '')
     open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
     rows = [json.dumps(answer['flat'], ensure_ascii=False), *open_, answer['analysis'] or answer['reason'], f'place:     {place}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
-            f'asked:     {answer["asked"]}', f'answered:  by {"nobody yet" if answer["by"] == "person" else answer["by"]}, confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}',
+            f'answered:  by {settled_by(answer["by"], answer["asked"])}; confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}',
             *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']), 'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']),
             *(f'without:   {r["crop_id"]} damage {_share(r["without"])}, with it {_share(r["p"])}' + (': it turns the answer' if r['turns'] else '') for r in answer['moved'] or ()), f'page:      {answer["page"]}']
     return '\n'.join(rows)
