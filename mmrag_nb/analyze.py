@@ -23,6 +23,7 @@ from .hits import Hits
 from .index import Limits
 from .prompt import Ask, fit, fit_domain, messages
 from .questions import parse_question
+from .recognise import Own
 from .retrieve import Retriever, found_in_photo, hits_of_many, kinds_in
 from .taxonomy import Taxonomy, normalize
 
@@ -193,6 +194,7 @@ class Answered:
     replies: tuple[Reply, ...] = ()   # of a model, also those that did not fit
     moved: pd.DataFrame|None = None   # which example moved the answer, see `influence`; None: a model was not asked
     calibrated: bool = False    # a vote's confidence is how often such votes were right, not a share of votes
+    own: Own|None = None        # what the memory holds of the photo, and was left out
 
 @dataclass(frozen=True)
 class Analyzer:
@@ -208,16 +210,17 @@ class Analyzer:
         question:str='',
         where:dict|None=None,      # only examples that pass
         known:dict|None=None,      # the place that the photo's name tells
+        own:Own|None=None,         # what the memory holds of the photo: left out of the examples
     )->Answered:
         "The answer, and what it rests on."
         if self.lines and self.lines.encoder not in ('', self.retriever.index.encoder): raise UsageError('The lines for abstaining were drawn for another encoder. Draw them again with `conformal`.')
-        return _answer(self, photo, question, where or place_asked(self.retriever, question), known or {})
+        return _answer(self, photo, question, where or place_asked(self.retriever, question), known or {}, own)
 
 # %% ../nbs/10_analysis.ipynb #9eae907d
-def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:dict)->Answered:
-    domain, replies = a.retriever.domain, []
-    voted, hits = judge(a.retriever, photo, a.k, where)
-    m = damage_map(a.retriever, photo, where, sight=a.sight)
+def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:dict, own:Own|None)->Answered:
+    domain, replies, limits = a.retriever.domain, [], own and own.limits
+    voted, hits = judge(a.retriever, photo, a.k, where, limits)
+    m = damage_map(a.retriever, photo, where, limits, a.sight)
     ask = Ask(domain, photo, question, m.boxes_at(m.top()), examples_for(a.retriever, m, max(domain.analyzer.examples, 2)), domain.analyzer.examples_as)
     def ask_model():
         finding, r = look(ask, a.engine, _kinds(a.retriever))
@@ -227,7 +230,7 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:d
     finding, by_model = _without_map(at_place(done.finding, known, domain), m), done.finding.engine == 'vlm'
     moved = influence(hits) if not by_model and len(hits) else influence_on(a.engine, ask, finding, _kinds(a.retriever)) if by_model and domain.analyzer.explain else None
     replies += getattr(done.failed, 'replies', ())
-    return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(a.worth) and a.k == a.worth.k)
+    return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(a.worth) and a.k == a.worth.k, own)
 
 def _without_map(finding:Finding, m:DamageMap)->Finding:
     "A finding that says why no map comes with it, if none does."

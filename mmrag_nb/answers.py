@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64, html, json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from .domain import Domain
 from .fields import fields_of
 from .finding import check_words, flat
 from .hits import picture_jpeg, upright_photo
+from .recognise import recognise
 
 # %% auto #0
 __all__ = ['PAGE', 'ENDINGS', 'answer_page', 'settled_by', 'json_of', 'known_place', 'record', 'ask_photo', 'ask_photos',
@@ -50,7 +52,7 @@ def _rows(answered:Answered, domain:Domain)->dict:
     sure = ' by its own word' if f.engine != 'vote' else ': so often were such votes right about the memory\'s own photos' if answered.calibrated else ' of the votes'
     return {'Found': {True: 'damage', False: 'no damage', None: 'not certain'}[f.damage_detected], 'Kinds': ', '.join(f.damage_types), 'Place': ', '.join(f'{k}: {x}' for k, x in f.location.items()), 'Severity': f.severity,
             'Confidence': f'{f.confidence:.0%}{sure}', 'Settled by': settled_by(answered.by, answered.engine), 'Open': f.reason, 'Evidence': ', '.join(f.evidence), 'In words': f.analysis,
-            'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
+            'In the memory': answered.own or '', 'Recorded': 'this reply was recorded earlier' if any(r.recorded for r in answered.replies) else ''}
 
 def settled_by(
     by:str,       # vote, vlm, person
@@ -83,7 +85,7 @@ def record(
 )->dict:             # finding, flat form, who settled it, examples, what a model took
     "An answer as a record."
     replies, used = answered.replies, [n for r in answered.replies for n in (r.tokens_in, r.tokens_out) if n]
-    return plain({'photo': str(path), 'question': answered.question, **answered.finding.model_dump(mode='json'), 'flat': flat(answered.finding, domain, domain.analyzer.words), 'by': answered.by, 'asked': answered.engine,
+    return plain({'photo': str(path), 'question': answered.question, **answered.finding.model_dump(mode='json'), 'flat': flat(answered.finding, domain, domain.analyzer.words), 'by': answered.by, 'asked': answered.engine, 'own': answered.own and asdict(answered.own),
                   'examples': list(answered.hits.table.crop_id) if len(answered.hits) else [], 'moved': None if answered.moved is None else answered.moved.to_dict('records'), 'calls': len(replies), 'tokens': sum(used),
                   'seconds': round(sum(r.seconds for r in replies), 3), 'prompts': [r.prompt for r in replies], 'recorded': any(r.recorded for r in replies),
                   'raw': [r.text for r in replies] if replies and answered.finding.engine != 'vlm' else []})
@@ -98,7 +100,7 @@ def ask_photo(
     "Ask about a photo, and write the page."
     check_words(analyzer.retriever.domain, analyzer.retriever.domain.analyzer.words)
     domain, photo = analyzer.retriever.domain, upright_photo(Path(path))
-    answered = analyzer(photo, question, where, known_place(domain, path))
+    answered = analyzer(photo, question, where, known_place(domain, path), recognise(analyzer.retriever, path))
     if page: answer_page(answered, photo, domain, page)
     return record(answered, path, domain), answered
 
@@ -115,7 +117,7 @@ def ask_photos(
     "Ask about every photo of a folder that has no answer yet."
     files = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob('*') if p.suffix.lower() in ENDINGS)
     if not files: raise UsageError(f'{folder}: holds no photo ({", ".join(ENDINGS)}).')
-    name = digest([question, getattr(analyzer.engine, 'model', 'vote'), analyzer.retriever.domain.analyzer.model_dump(mode='json'), analyzer.retriever.index.encoder, len(analyzer.retriever.index), str(analyzer.lines), str(analyzer.worth), analyzer.k])[:12]
+    name = digest(['own left out', question, getattr(analyzer.engine, 'model', 'vote'), analyzer.retriever.domain.analyzer.model_dump(mode='json'), analyzer.retriever.index.encoder, len(analyzer.retriever.index), str(analyzer.lines), str(analyzer.worth), analyzer.k])[:12]
     return ask_many(files, lambda f: ask_photo(analyzer, Path(folder)/f, question)[0], Path(out)/f'answers-{name}.jsonl', at_once if isinstance(analyzer.engine, Chat) else 1)
 
 def counted(

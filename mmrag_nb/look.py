@@ -15,6 +15,7 @@ import numpy as np
 from .core import UsageError, write_text
 from .diverse import contrast, diverse
 from .hits import Hits
+from .index import Limits
 from .rerank import by_cells, rerank
 from .retrieve import Retriever, understood
 
@@ -35,6 +36,7 @@ class Request:
     at_least: float | None = None         # probability that a hit shows the same kind; the others are left out
     varied: Varied | None = None          # diverse: unlike each other; contrast: damaged and clean ones
     closer: bool = False                  # look at the twenty nearest again, cell by cell under their outlines
+    limits: Limits | None = None          # for a photo that the memory holds: its own crops left out
 
 # %% ../nbs/09h_look.ipynb #c416b0a4
 def look_up(
@@ -45,11 +47,11 @@ def look_up(
     words, where = understood(retriever, request.text, request.where) if request.text.strip() else ('', request.where)
     picture = _picture(request, words)
     query = words or request.text if picture is None else (picture, words) if words else picture
-    if request.closer: hits = rerank(retriever.search(query, max(20, request.k), where), by_cells(retriever.encoder), picture)[:request.k]
-    elif picture is not None and request.box is None: hits = retriever.search_photo(query, request.k, where)
-    elif request.varied == 'contrast': hits = contrast(retriever, query, _halves(request.k), where)
-    elif request.varied == 'diverse': hits = retriever.hits(diverse(retriever.found(query, 10 * request.k, where), request.k), query, where)
-    else: hits = retriever.search(query, request.k, where)
+    if request.closer: hits = rerank(retriever.search(query, max(20, request.k), where, request.limits), by_cells(retriever.encoder), picture)[:request.k]
+    elif picture is not None and request.box is None: hits = retriever.search_photo(query, request.k, where, limits=request.limits)
+    elif request.varied == 'contrast': hits = contrast(retriever, query, _halves(request.k), where, request.limits)
+    elif request.varied == 'diverse': hits = retriever.hits(diverse(retriever.found(query, 10 * request.k, where, request.limits), request.k), query, where)
+    else: hits = retriever.search(query, request.k, where, request.limits)
     return hits if request.at_least is None else retriever.likely(hits, request.at_least)
 
 def _halves(k:int)->tuple: return ({'has_damage': True}, k - k//2), *([({'has_damage': False}, k//2)] if k > 1 else [])

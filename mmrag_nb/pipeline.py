@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib, json, shutil, time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shlex import quote
 
@@ -255,7 +255,12 @@ def one_sided(retriever)->str:
     lacks = 'a photo known to show nothing, so its vote can not say "clean": name some in the domain file (reader.clean)' if not count[False] else 'a labelled finding'
     return f'little: the memory does not hold {lacks}'
 
-def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis']
+def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis'] + (f' ({_held(result)}.)' if result['own'] else '')
+
+def _held(result:dict)->str:
+    "What the memory holds of the photo that asks; empty where nothing."
+    from mmrag_nb.recognise import Own
+    return str(Own(**result['own'])) if result['own'] else ''
 
 def _trusted(trust, k:int)->str:
     "What the answer's confidence rests on."
@@ -272,7 +277,7 @@ def _spoken(answer:dict)->str:
     open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
     rows = [json.dumps(answer['flat'], ensure_ascii=False), *open_, answer['analysis'] or answer['reason'], f'place:     {place}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
             f'answered:  by {settled_by(answer["by"], answer["asked"])}; confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}',
-            *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']), 'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']),
+            *([f'memory:    {_held(answer)}'] if answer['own'] else []), *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']), 'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']),
             *(f'without:   {r["crop_id"]} damage {_share(r["without"])}, with it {_share(r["p"])}' + (': it turns the answer' if r['turns'] else '') for r in answer['moved'] or ()), f'page:      {answer["page"]}']
     return '\n'.join(rows)
 
@@ -290,11 +295,13 @@ def search(
     "Look for labelled examples, without judging anything."
     from mmrag_nb.hits import upright_photo
     from mmrag_nb.look import hits_page, look_up
+    from mmrag_nb.recognise import recognise
     retriever = open_retriever(job)
-    hits = look_up(retriever, replace(request, photo=upright_photo(photo)) if photo else request)
-    page = hits_page(hits, job.out/'asked'/f'search-{photo.stem if photo else "words"}.html', ' · '.join(filter(None, [photo and photo.name, request.text])))
-    return {'question': request.text, 'where': hits.where, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'page': str(page), 'mended': mended(retriever.taxonomy, request.where),
-            'text': f'{hits}\nfilters: {hits.where or "none"}\npage:    {page}'}
+    picture, own = (upright_photo(photo), recognise(retriever, photo)) if photo else (None, None)
+    hits = look_up(retriever, replace(request, photo=picture, limits=own and own.limits) if photo else request)
+    page = hits_page(hits, job.out/'asked'/f'search-{photo.stem if photo else "words"}.html', ' · '.join(filter(None, [photo and photo.name, request.text, own and str(own)])))
+    return {'question': request.text, 'where': hits.where, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'own': own and asdict(own), 'page': str(page), 'mended': mended(retriever.taxonomy, request.where),
+            'text': f'{hits}\nfilters: {hits.where or "none"}\n' + (f'memory:  {own}\n' if own else '') + f'page:    {page}'}
 
 # %% ../nbs/12_pipeline.ipynb #7a6616d8
 def demo(

@@ -84,7 +84,7 @@ class Retriever:
         return replace(hits_of(found, self.pictures, _said(query)), where=in_words(self.canonical(where)))
     def canonical(self, where:dict|None)->dict|None: return _canonical(self, where)
     def search_many(self, queries:list, k:int=5, where:dict|None=None)->list[Hits]: return _search_many(self, queries, k, where)
-    def search_photo(self, photo, k:int=5, where:dict|None=None, how:Way='max')->Hits: return _search_photo(self, photo, k, where, how)
+    def search_photo(self, photo, k:int=5, where:dict|None=None, how:Way='max', limits:Limits=None)->Hits: return _search_photo(self, photo, k, where, how, limits)
     def ask(self, question:str, k:int=5, picture:np.ndarray=None, where:dict|None=None)->Hits: return _ask(self, question, k, picture, where)
     def likely(self, hits:Hits, at_least:float=0.)->Hits: return _likely(self, hits, at_least)
 
@@ -165,9 +165,9 @@ def _ask(r:Retriever, question:str, k:int, picture:np.ndarray|None, where:dict|N
     return replace(r.search(query, k, passing), asked=question)
 
 # %% ../nbs/09_retrieval.ipynb #24b5a7d4
-def _search_photo(r:Retriever, photo, k:int, where:dict|None, how:Way)->Hits:
+def _search_photo(r:Retriever, photo, k:int, where:dict|None, how:Way, limits:Limits|None)->Hits:
     "Ask with every window of a photo, and merge what they find."
-    boxes, found = found_in_photo(r, photo, k, where)
+    boxes, found = found_in_photo(r, photo, k, where, limits)
     m, one = merge(found, how, k), found[0]
     fused = Found(m.rows, m.cosines, next((f.way for f in found if not f.exact), 'exact'), one.passing, all(f.exact for f in found), one.state)
     hits = hits_of(fused, r.pictures, f'{_said(photo)} {len(boxes)} windows'.strip(), lambda t: {'score': m.scores, 'window': [tuple(map(int, boxes[i])) for i in m.window], 'found_by': m.found_by})
