@@ -9,17 +9,18 @@ import json, re, unicodedata
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 
 from .core import MmragError, UsageError, write_text
-from .domain import parse_domain
+from .domain import Kind, load_domain, parse_domain, shipped
 
 # %% auto #0
 __all__ = ['IMAGES', 'SAMPLE', 'RECOGNISERS', 'walk', 'photos_in', 'Guess', 'globs', 'coco', 'labelme', 'common_end', 'template',
-           'voc', 'yolo', 'imagefolder', 'table', 'folders', 'plain_folder', 'look', 'slug', 'domain_text',
-           'init_domain']
+           'voc', 'yolo', 'imagefolder', 'table', 'folders', 'plain_folder', 'look', 'slug', 'kinds_by_name',
+           'terms_of', 'domain_text', 'init_domain']
 
 # %% ../nbs/12a_init.ipynb #6802fe8e
 IMAGES = {'.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.bmp'}
@@ -159,13 +160,34 @@ def look(
 
 def _endings(found:dict)->str: return ', '.join(f'{len(v)} {k or "files without ending"}' for k, v in found.items()) or 'no files'
 
-# %% ../nbs/12a_init.ipynb #5dd83c48
+# %% ../nbs/12a_init.ipynb #cd3ade23
 def slug(label:str)->str:
     "A canonical name from any text: small letters, digits and underscores."
     bare = unicodedata.normalize('NFKD', str(label)).encode('ascii', 'ignore').decode().lower()
     s = re.sub(r'[^a-z0-9]+', '_', bare).strip('_')[:40]
     return s if s[:1].isalpha() else f'kind_{s}'.rstrip('_')
 
+# %% ../nbs/12a_init.ipynb #54ac137c
+@cache
+def kinds_by_name()->dict[str, tuple[Kind, ...]]:
+    "Kinds of the shipped domains by the names they go by, see `slug`."
+    found: dict[str, tuple[Kind, ...]] = {}
+    for d in map(load_domain, shipped()):
+        for name, k in d.kinds.items() if isinstance(d.kinds, dict) else ():
+            for n in {slug(x) for x in (name, *(ws[0] for ws in k.words.values()), *k.plural.values())}: found[n] = (*found.get(n, ()), k)
+    return found
+
+def terms_of(
+    name:str,              # slug of a label
+    others:frozenset[str]=frozenset(),  # slugs of the other labels: a word that is one of them means that
+)->dict:                   # words, and plural where it is known
+    "What people call a label."
+    kinds = kinds_by_name().get(name, ())
+    words = {l: list(dict.fromkeys(w for k in kinds for w in k.words.get(l, ()) if slug(w) not in others)) for l in ('en', 'es')}
+    if not all(words.values()): return {'words': {'en': [name.replace('_', ' ')]}}
+    return {'words': words, 'plural': dict(kinds[0].plural)}
+
+# %% ../nbs/12a_init.ipynb #5dd83c48
 def domain_text(
     name:str,      # of the domain
     guess:Guess,   # what was understood
@@ -188,8 +210,8 @@ def _kinds(guess:Guess)->list[str]:
     by_slug: dict[str, list[str]] = {}
     for label, _ in guess.counts.most_common(): by_slug.setdefault(slug(label), []).append(label)
     if not 0 < len(by_slug) <= 40 or guess.kind == 'folders': return ['kinds: from_labels        # every label is a kind of its own name']
-    rows = [f'  {json.dumps(s)}: {{labels: {json.dumps(ls, ensure_ascii=False)}, words: {{en: [{json.dumps(s.replace("_", " "))}]}}}}  # {sum(guess.counts[l] for l in ls)} times' for s, ls in by_slug.items()]
-    return ['kinds:                   # give them good names, hints, and the words that people use for them, {en: […], es: […]}', *rows]
+    rows = [f'  {json.dumps(s)}: {json.dumps({"labels": ls} | terms_of(s, frozenset(by_slug) - {s}), ensure_ascii=False)}  # {sum(guess.counts[l] for l in ls)} times' for s, ls in by_slug.items()]
+    return ['kinds:                   # give them good names, hints, and the words that people use for them; labels that a shipped domain names too have its words', *rows]
 
 def _stages(guess:Guess)->list[str]:
     whole = guess.kind in ('folders', 'csv', 'imagefolder', 'plain')
