@@ -120,9 +120,13 @@ def context(domain: DOMAIN, data: DATA = None, out: OUT = None, workers: WORKERS
 
 @app.command()
 @verb
-def embed(domain: DOMAIN, data: DATA = None, out: OUT = None, workers: WORKERS = 0, settings: SET = None, as_json: JSON = False):
+def embed(
+    domain: DOMAIN, data: DATA = None, out: OUT = None, workers: WORKERS = 0, settings: SET = None, as_json: JSON = False,
+    dtype: Annotated[Optional[str], typer.Option('--dtype', help='Numbers to compute in: auto (what the device is fast in), float32, bfloat16, float16, int8.')] = None,
+):
     "Turn every crop into a vector. Only new and changed crops cost anything."
-    return stages(job(domain, data, out, workers, tuple(settings or ())), 'embed')
+    more = [f'embedding.dtype={dtype}'] * (dtype is not None)
+    return stages(job(domain, data, out, workers, (*(settings or ()), *more)), 'embed')
 
 # %% ../nbs/13_cli.ipynb #694ec871
 index = typer.Typer(no_args_is_help=True, help='The searchable memory: build it, or verify that it is whole.')

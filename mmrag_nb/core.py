@@ -221,9 +221,10 @@ def progress(
     items:Iterable,   # what to go through
     desc:str,         # what is being done, in a word or two
     total:int=None,   # how many there are, when `items` can't say
+    unit:str='it',    # what one of them is
 )->Iterable:          # the same items
     "Go through items with a bar on stderr; silent where nobody watches."
-    return tqdm(items, desc=desc, total=total, delay=1, file=sys.stderr, disable=None if not os.environ.get('JPY_PARENT_PID') else False, leave=False)
+    return tqdm(items, desc=desc, total=total, unit=unit, delay=1, file=sys.stderr, disable=None if not os.environ.get('JPY_PARENT_PID') else False, leave=False)
 
 def pmap(
     fn:Callable,         # function of one item; a top-level function when run in processes

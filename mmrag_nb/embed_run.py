@@ -228,7 +228,7 @@ def embed_chunks(
     "Run chunks through the model."
     cuts = pictures(work, np.concatenate(chunks), workers) if chunks else []
     line = batches(work, encoder, chunks, ahead(cuts, 8) if workers else cuts)
-    bar = progress(range(work.crops.photo_id.iloc[np.concatenate(chunks)].nunique() if chunks else 0), 'embedding photos')
+    bar = progress(range(work.crops.photo_id.iloc[np.concatenate(chunks)].nunique() if chunks else 0), 'embedding', unit=' photos')
     tick, rows, seen, rejected = iter(bar), [], [], []
     for b in (ahead(line) if workers else line):
         if b.rows: rows += b.rows; seen.append(encoder.forward(b.prepared))
@@ -272,11 +272,11 @@ def embed_all(
 )->Made:
     "Embed what isn't there yet, chunk by chunk, and put the table together."
     store, pool = Path(folder)/'chunks', kept(folder)
-    chunks, names = layout(work, pool)
+    chunks, names = layout(work, pool, encoder)
     left = stored(store)
     if set(left) - set(names):           # of another layout: photos changed since the run was killed
         pool |= {k: v for c in left.values() for k, v in zip(c.keys, c.vectors)}
-        chunks, names = layout(work, pool)
+        chunks, names = layout(work, pool, encoder)
     todo = [(c, n) for c, n in zip(chunks, names) if n not in left]
     resumed = sum(len(left[n].keys) for n in names if n in left)
     for i, chunk in embed_chunks(work, encoder, [c for c, _ in todo], workers):
@@ -291,10 +291,11 @@ def stored(store:Path)->dict[str, Chunk]:
     chunks = {p.name: load_chunk(p) for p in store.glob('[!.]*')}
     return {n: c for n, c in chunks.items() if c is not None}
 
-def layout(work:Work, pool:dict)->tuple[list[np.ndarray], list[str]]:
+def layout(work:Work, pool:dict, encoder:Encoder)->tuple[list[np.ndarray], list[str]]:
     "Chunks of the rows that are not in the pool, and a name for each that tells its rows."
     rows = np.flatnonzero([k not in pool for k in work.keys])
-    chunks = [rows[c] for c in chunks_of(work.crops.photo_id.to_numpy()[rows], CHUNK)]
+    least = CHUNK if getattr(encoder, 'device', 'cpu') == 'cpu' else 16*CHUNK   # a graphics card is done with one in a second, and half-empty batches at the ends would show
+    chunks = [rows[c] for c in chunks_of(work.crops.photo_id.to_numpy()[rows], least)]
     return chunks, [digest(work.keys[c])[:32] for c in chunks]
 
 # %% ../nbs/07g_embedding_run.ipynb #1ef5fea1

@@ -60,6 +60,7 @@ class Encoder:
     uses_text:bool = False    # do stored vectors hold the crop's text
     joint:bool = False        # words go into the model with the pixels: `prepare` takes them
     batch:int = 16            # pictures in one forward pass
+    short:bool = False        # has memory run out
     dtype:str = 'float32'     # numbers the model computes in
 
     def prepare(self, images:list, masks:list, texts:list|None=None): raise NotImplementedError

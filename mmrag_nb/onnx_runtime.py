@@ -30,7 +30,7 @@ def check_onnx(
     if not isinstance(tower, Tower) or tower.recipe.layout != 'picture':
         raise UsageError(f'{tower.name}: ONNX Runtime is for towers with pictures of one size; this is {type(getattr(tower, "model", tower)).__name__}.')
     if int8 and not bears_half(tower.model.config): raise UsageError(f'{tower.name}: int8 is for vision transformers; this is {type(tower.model).__name__}. In float32 (embedding.engine: onnx, dtype: auto) it runs.')
-    if tower.pooling == 'region' and hasattr(tower.model, 'get_image_features'): raise UsageError(f'{tower.name}: ONNX Runtime with pooling "region" is for image-only models; of a dual one only the whole picture is exported.')
+    if tower.pooling in ('region', 'mean') and hasattr(tower.model, 'get_image_features'): raise UsageError(f'{tower.name}: ONNX Runtime with pooling "{tower.pooling}" is for image-only models; of a dual one only the whole picture is exported.')
 
 def cache_folder()->Path:
     "Where exported models are kept: $MMRAG_CACHE, else the user's cache."

@@ -29,7 +29,7 @@ PROCESSORS = {  # class → what it assumes; resample as Pillow counts: 2 biline
     'CLIP': _CLIP | _CROPPED | {'resample': 3}, 'ChineseCLIP': _CLIP | _CROPPED | {'resample': 3},
     'Bit': _CLIP | _CROPPED | {'resample': 3}, 'Siglip': _HALF | {'size': 224, 'resample': 3},
     'Siglip2': _HALF | {'resample': 2, 'patch_size': 16, 'max_num_patches': 256},
-    'ViT': _HALF | {'size': 224, 'resample': 2}, 'DeiT': _IMAGENET | {'size': 256, 'do_center_crop': True, 'crop_size': 224, 'resample': 3},
+    'ViT': _HALF | {'size': 224, 'resample': 2}, 'DeiT': _IMAGENET | {'square': True, 'size': 256, 'do_center_crop': True, 'crop_size': 224, 'resample': 3},
     'DINOv3ViT': _IMAGENET | {'size': 224, 'resample': 2}, 'ConvNext': _HALF | {'size': {'shortest_edge': 384}, 'resample': 3, 'crop_pct': 224/256},
     'MobileNetV2': _HALF | _CROPPED | {'size': {'shortest_edge': 256}, 'resample': 2},
     'MobileNetV1': _HALF | _CROPPED | {'size': {'shortest_edge': 256}, 'resample': 2},
@@ -100,7 +100,7 @@ def _size(cfg:dict, path:Path):
     if not cfg.get('do_resize', True) or size is None: return None
     if isinstance(size, dict) and 'longest_edge' in size: raise UsageError(f'{path}: size {size} has a longest edge; of such checkpoints only Qwen\'s are supported.')
     if isinstance(size, dict) and 'shortest_edge' in size: return int(size['shortest_edge'])
-    return int(size) if isinstance(size, int) and cfg.get('do_center_crop') else _pair(size)
+    return int(size) if isinstance(size, int) and cfg.get('do_center_crop') and not cfg.get('square') else _pair(size)
 
 # %% ../nbs/07b_preprocess.ipynb #d589a19e
 def geometry(

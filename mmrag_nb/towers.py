@@ -135,6 +135,7 @@ def region_vectors(
     "Pool the cells under the masks, in the model's shared space where it has one."
     vision = getattr(model, 'vision_model', None)
     if not hasattr(model, 'get_image_features'): return average(tokens, weights)
+    if vision is None: return out.pooler_output   # pools in its own way, whole: masks never come here
     if hasattr(model, 'visual_projection'):
         return model.visual_projection(average(vision.post_layernorm(tokens), weights).to(tokens.dtype))
     if hasattr(vision, 'head'): return _attend(vision.head, tokens, weights)
@@ -279,19 +280,19 @@ def forward(
     once=None,         # one forward pass; `run` when None
 )->np.ndarray:         # float32 (n,d), not scaled
     "Forward pass that halves its batch when memory runs out."
+    if tower.short and prepared.n > tower.batch: return np.concatenate([forward(tower, p, once) for p in prepared.split(tower.batch)])
     try: return (once or run)(tower, prepared)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e): raise
         if prepared.n < 2: raise MmragError(f'{tower.name}: not even one picture fits into the memory of {tower.device}. A smaller model, or device "cpu"?') from e
     half = (prepared.n + 1)//2
-    if half < tower.batch:
-        tower.batch = half
-        warnings.warn(f'{tower.name}: memory of {tower.device} is short, going on with batches of {half}.')
+    if not tower.short: warnings.warn(f'{tower.name}: {prepared.n} pictures at once are too many for the memory of {tower.device}: going on with half as many, or fewer. Said once.')
+    tower.short, tower.batch = True, min(half, tower.batch)
     return np.concatenate([forward(tower, p, once) for p in prepared.split(half)])
 
 def out_of_memory(e:BaseException)->bool:
     "Is this what torch raises when memory runs out, on any device?"
-    return isinstance(e, MemoryError) or any(s in str(e).lower() for s in ('out of memory', "can't allocate memory", 'not enough memory'))
+    return isinstance(e, MemoryError) or any(s in str(e).lower() for s in ('out of memory', "can't allocate memory", 'not enough memory', 'alloc_failed'))
 
 # %% ../nbs/07c_towers.ipynb #fa11a165
 def encode_texts(
@@ -310,6 +311,7 @@ def encode_texts(
 def tokenise(tower:Tower, texts:list[str])->dict:
     "Token ids on the tower's device, cut at the tower's limit."
     tok, limit = tokenizer(str(tower.folder)), text_limit(tower)
+    if 'siglip' in tower.model.config.model_type and type(tok).__name__.startswith('Gemma'): texts = [x.lower() for x in texts]   # SigLIP 2 was trained on small letters; Gemma's tokenizer leaves them as they are
     warn_long(tower, [len(ids) for ids in tok(texts, truncation=False, padding=False, verbose=False)['input_ids']], limit)
     fixed = 'siglip' in tower.model.config.model_type   # trained on full length, without an attention mask
     ids = tok(texts, truncation=True, max_length=limit, padding='max_length' if fixed else True, return_tensors='pt', return_attention_mask=not fixed)
