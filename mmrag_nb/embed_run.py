@@ -71,6 +71,8 @@ def _texts(out:Path, crops:pd.DataFrame)->np.ndarray:
     text = load(out/'context', 'context', ['crop_id', 'text']).set_index('crop_id').text
     lost = crops.crop_id[~crops.crop_id.isin(text.index)]
     if len(lost): raise MmragError(f'{out}/context: has no text for {len(lost)} crops, the first is {lost.iloc[0]}. Run the context stage again.')
+    empty = crops.crop_id[text[crops.crop_id].fillna('').str.strip().eq('').to_numpy()]
+    if len(empty): raise MmragError(f'{out}/context: the text of {len(empty)} crops is empty, the first is {empty.iloc[0]}. Give the domain words for them (text), or use embedding.fusion image.')
     return text[crops.crop_id].to_numpy(object)
 
 def _shapes(out:Path, crops:pd.DataFrame)->tuple[dict, list[str]]:
@@ -209,9 +211,9 @@ def prepared_batch(
 )->Batch:
     "Prepare crops together; when that fails, find which of them it is and leave out those."
     rows, images = [r for r, _ in crops], [im for _, im in crops]
-    masks, texts = masks_for(work, rows), [work.texts[rows].tolist()] if encoder.joint and encoder.uses_text else []
-    try: return replace(batch, rows=rows, prepared=encoder.prepare(images, masks, *texts) if rows else None)
-    except (MmragError, ValueError, RuntimeError) as e:
+    texts = [work.texts[rows].tolist()] if encoder.joint and encoder.uses_text else []
+    try: return replace(batch, rows=rows, prepared=encoder.prepare(images, masks_for(work, rows), *texts) if rows else None)
+    except (MmragError, ValueError, TypeError, OverflowError, RuntimeError, cv2.error) as e:
         if len(rows) == 1: return replace(batch, rejected=batch.rejected + [Reject(work.crops.crop_id.iloc[rows[0]], 'not_prepared', str(e))])
     alone = [prepared_batch(work, encoder, [c], Batch(batch.chunk, [], None, [], 0, False)) for c in crops]
     fine = [c for c, b in zip(crops, alone) if b.rows]
@@ -242,18 +244,30 @@ def finished(work:Work, encoder:Encoder, rows:list[int], seen:list[np.ndarray], 
     "Unit rows of a chunk; a row without direction stops the run with the crop's name."
     if not rows: return Chunk(work.keys[:0], np.zeros((0, encoder.dim), np.float32), rejected)
     seen, rows = np.concatenate(seen), np.array(rows)
-    words = word_vectors(encoder, work.texts[rows]) if encoder.uses_text and not encoder.joint else None
-    for what in (seen, words):
-        bad = [] if what is None else broken(what)
-        if len(bad):
-            c = work.crops.iloc[rows[bad[0]]]
-            raise MmragError(f'crop {c.crop_id} of {c.photo_id}: its vector holds NaN, infinity or only zeros. {encoder.name} computes in {encoder.dtype}: try embedding.dtype float32.')
+    for i in broken(seen)[:1]:
+        c = work.crops.iloc[rows[i]]
+        raise MmragError(f'crop {c.crop_id} of {c.photo_id}: its vector holds NaN, infinity or only zeros. {encoder.name} computes in {encoder.dtype}: try embedding.dtype float32.')
+    words = word_vectors(work, encoder, rows) if encoder.uses_text and not encoder.joint else None
     return Chunk(work.keys[rows], encoder.finish(seen, words), rejected)
 
-def word_vectors(encoder:Encoder, texts:np.ndarray)->np.ndarray:
-    "Vectors of texts, each different text once."
-    unique, at = np.unique(texts.astype(str), return_inverse=True)
-    return encoder.words(unique.tolist())[at]
+def word_vectors(
+    work:Work,
+    encoder:Encoder,
+    rows:np.ndarray,  # positions in `work.crops`
+)->np.ndarray:        # float32 (n,d), rows of unit length
+    "Vectors of the crops' texts, each different text once; one that has none stops the run with the crop's name."
+    unique, at = np.unique(work.texts[rows].astype(str), return_inverse=True)
+    unique = unique.tolist()
+    try: return encoder.words(unique)[at]
+    except MmragError as e:
+        i, why = next(((i, why) for i, t in enumerate(unique) if (why := _wordless(encoder, t))), (0, e))
+        c = work.crops.iloc[rows[at == i][0]]
+        raise MmragError(f'crop {c.crop_id} of {c.photo_id}: {encoder.name} finds no vector for its text {unique[i]!r}: {why}') from e
+
+def _wordless(encoder:Encoder, text:str)->MmragError|None:
+    "Why a text has no vector."
+    try: encoder.words([text])
+    except MmragError as e: return e
 
 # %% ../nbs/07g_embedding_run.ipynb #d7f325d4
 def kept(

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .core import UsageError, digest
-from .encoder import Encoder, unit
+from .encoder import Encoder, broken, unit
 
 # %% auto #0
 __all__ = ['weighted', 'average', 'concat', 'patch_boxes', 'multi_patch', 'prompt_vectors', 'Fused', 'check_fusion',
@@ -150,6 +150,12 @@ def forward_patches(inner:Encoder, prepared:list, n:int, of:np.ndarray)->np.ndar
     seen = np.concatenate([inner.forward(p) for p in prepared])
     means = np.zeros((n, seen.shape[1]), np.float32)
     if len(of):
-        np.add.at(means, of, unit(seen[n:]))
+        np.add.at(means, of, _directions(seen[n:]))
         means /= np.maximum(np.bincount(of, minlength=n), 1)[:, None]
-    return np.hstack([unit(seen[:n]), means])
+    return np.hstack([_directions(seen[:n]), means])
+
+def _directions(seen:np.ndarray)->np.ndarray:
+    "Rows of unit length; NaN where there is no direction, so that whoever knows the crop's name can tell it."
+    bad, out = np.isin(np.arange(len(seen)), broken(seen)), np.full(seen.shape, np.nan, np.float32)
+    out[~bad] = unit(seen[~bad])
+    return out
