@@ -19,10 +19,11 @@ from .encoder import Encoder, unit
 from .preprocess import Prepared, Recipe, prepare, read_recipe, scaled
 
 # %% auto #0
-__all__ = ['OWN', 'check_folder', 'quiet', 'check_sums', 'load_config', 'load_model', 'cells', 'cover_cells', 'average', 'mix',
-           'region_vectors', 'pick_device', 'pick_dtype', 'bears_half', 'half_of', 'folder_hash', 'tower_fingerprint',
-           'Tower', 'run', 'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights', 'patch_weights', 'forward',
-           'out_of_memory', 'encode_texts', 'tokenise', 'tokenizer', 'text_limit', 'warn_long']
+__all__ = ['OWN', 'check_folder', 'quiet', 'check_sums', 'load_config', 'load_model', 'damaged', 'cells', 'cover_cells',
+           'average', 'mix', 'region_vectors', 'pick_device', 'pick_dtype', 'bears_half', 'half_of', 'folder_hash',
+           'tower_fingerprint', 'Tower', 'run', 'takes_masks', 'full_cover', 'pooled', 'tokens_and_weights',
+           'patch_weights', 'forward', 'out_of_memory', 'encode_texts', 'tokenise', 'tokenizer', 'text_limit',
+           'warn_long']
 
 # %% ../nbs/07c_towers.ipynb #d1064b50
 OWN = {'mmrag-dual': 'mmrag_nb.dual'}   # model types of this package: importing the module registers them with transformers
@@ -80,10 +81,25 @@ def load_model(folder:Path, config, dtype):
     only = dict(local_files_only=True, trust_remote_code=False, use_safetensors=True)
     try:
         with quiet(): model, info = AutoModel.from_pretrained(folder, config=config, dtype=dtype, output_loading_info=True, **only)
-    except (SafetensorError, OSError) as e: raise MmragError(f'{folder}: its weights are damaged or incomplete ({" ".join(str(e).split())[:200]}). Fetch them again.') from e
+    except (SafetensorError, OSError) as e: raise damaged(folder, e) from e
     lacking = [k for k in info['missing_keys'] if not k.startswith('pooler.')]   # a pooler that was never trained isn't used either
     if lacking or info['mismatched_keys']: raise MmragError(f'{folder}: {len(lacking)} weights of {type(model).__name__} are missing ({", ".join(lacking[:3])} …). An incomplete download, or a checkpoint of another model?')
     return model.eval()
+
+def damaged(
+    folder:Path,  # of a checkpoint
+    error,        # what its loading raised
+)->MmragError:    # to be raised
+    "Name the weight file that is missing or can't be opened; the folder when all can."
+    wanted = {*Path(folder).glob('*.safetensors'), *(Path(folder)/n for p in Path(folder).glob('*.safetensors.index.json') for n in json.loads(p.read_text(encoding='utf-8'))['weight_map'].values())}
+    where = next((p for p in sorted(wanted) if not _opens(p)), folder)
+    return MmragError(f'{where}: its weights are damaged or incomplete ({" ".join(str(error).split())[:200]}). Fetch them again.')
+
+def _opens(path:Path)->bool:
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, 'pt'): return True
+    except (SafetensorError, OSError): return False
 
 # %% ../nbs/07c_towers.ipynb #cfbb33f9
 def cells(

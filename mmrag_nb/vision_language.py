@@ -15,7 +15,7 @@ from .core import MmragError, UsageError, digest
 from .domain import Embedding
 from .encoder import Encoder, look, unit
 from .preprocess import Prepared, prepare, read_recipe, scaled
-from .towers import cover_cells, folder_hash, forward, load_config, load_model, mix, pick_device, pick_dtype, quiet, tokenizer
+from .towers import cover_cells, damaged, folder_hash, forward, load_config, load_model, mix, pick_device, pick_dtype, quiet, tokenizer
 
 # %% auto #0
 __all__ = ['INSTRUCTION', 'load_visual', 'VisionTower', 'visual_fingerprint', 'see', 'segment_mean', 'grid_weights',
@@ -28,16 +28,23 @@ def load_visual(
     dtype,         # torch dtype
 ):                 # the vision tower, in evaluation mode
     "Load the vision tower of a vision-language model, and nothing else of it."
-    from safetensors import safe_open
+    from safetensors import SafetensorError
     from transformers import AutoModel
     with quiet(): tower = AutoModel.from_config(config.vision_config)
+    try: weights = _visual_weights(folder)
+    except (SafetensorError, OSError) as e: raise damaged(folder, e) from e
+    lacking = sorted(k for k, v in tower.state_dict().items() if k not in weights or weights[k].shape != v.shape)
+    if lacking: raise MmragError(f'{folder}: {len(lacking)} weights of {type(tower).__name__} are missing or of another shape ({", ".join(lacking[:3])} …). An incomplete download, or a config.json of another size?')
+    tower.load_state_dict(weights)
+    return tower.to(dtype).eval()
+
+def _visual_weights(folder:Path)->dict:
+    "The vision tower's tensors from all of a checkpoint's files."
+    from safetensors import safe_open
     weights = {}
     for path in sorted(Path(folder).glob('*.safetensors')):
         with safe_open(path, 'pt') as f: weights |= {k.split('visual.', 1)[1]: f.get_tensor(k) for k in f.keys() if k.startswith(('visual.', 'model.visual.'))}
-    lacking = sorted(set(tower.state_dict()) - set(weights))
-    if lacking: raise MmragError(f'{folder}: {len(lacking)} weights of {type(tower).__name__} are missing ({", ".join(lacking[:3])} …). An incomplete download?')
-    tower.load_state_dict(weights)
-    return tower.to(dtype).eval()
+    return weights
 
 # %% ../nbs/07f_vision_language.ipynb #7c6f2dc0
 class VisionTower(Encoder):
