@@ -347,9 +347,13 @@ def text_limit(tower:Tower)->int:
     cfg = getattr(tower.model.config, 'text_config', tower.model.config)
     return min(tokenizer(str(tower.folder)).model_max_length, getattr(cfg, 'max_position_embeddings', 512))
 
-def warn_long(tower:Tower, lengths:list[int], limit:int):
+def warn_long(
+    tower:Encoder,
+    lengths:list[int],      # tokens of each text of a batch
+    limits:int|list[int],   # tokens that are read, of all or of each
+):
     "Say once a run that texts were cut."
-    long = [n for n in lengths if n > limit]
+    long = [(int(n), int(m)) for n, m in zip(lengths, np.broadcast_to(limits, len(lengths))) if n > m]
     if not long or getattr(tower, '_said', False): return
     tower._said = True
-    warnings.warn(f'{tower.name}: {len(long)} of {len(lengths)} texts are longer than its {limit} tokens (the longest {max(long)}) and were cut there. Said once.')
+    warnings.warn(f'{tower.name}: some texts are longer than it reads and were cut, in this batch {len(long)} of {len(lengths)}; the longest has {max(long)[0]} tokens, {max(long)[1]} were read. Said once.')

@@ -15,11 +15,12 @@ from .core import MmragError, UsageError, digest
 from .domain import Embedding
 from .encoder import Encoder, look, unit
 from .preprocess import Prepared, prepare, read_recipe, scaled
-from .towers import cover_cells, damaged, folder_hash, forward, load_config, load_model, mix, pick_device, pick_dtype, quiet, tokenizer
+from .towers import cover_cells, damaged, folder_hash, forward, load_config, load_model, mix, pick_device, pick_dtype, quiet, tokenizer, warn_long
 
 # %% auto #0
-__all__ = ['INSTRUCTION', 'load_visual', 'VisionTower', 'visual_fingerprint', 'see', 'segment_mean', 'grid_weights',
-           'conversation', 'Asked', 'VLEmbedder', 'read_instruction', 'embedder_fingerprint', 'ask', 'answer']
+__all__ = ['INSTRUCTION', 'LONGEST', 'load_visual', 'VisionTower', 'visual_fingerprint', 'see', 'segment_mean', 'grid_weights',
+           'conversation', 'Asked', 'VLEmbedder', 'read_instruction', 'embedder_fingerprint', 'ask', 'cut_texts',
+           'answer']
 
 # %% ../nbs/07f_vision_language.ipynb #a22db3ce
 def load_visual(
@@ -170,8 +171,23 @@ def ask(
     tok, r = tokenizer(str(encoder.folder)), encoder.recipe
     pictures = prepare(r, images) if images else None
     counts = (pictures.extra['image_grid_thw'].prod(1)//r.merge**2).tolist() if images else [None]*len(texts)
-    texts = texts or [None]*len(counts)
+    texts = cut_texts(encoder, texts, counts) if texts else [None]*len(counts)
     return Asked([conversation(tok, t, n, encoder.instruction) for t, n in zip(texts, counts)], pictures, len(counts))
+
+LONGEST = 8192   # tokens of a text: where Qwen3-VL-Embedding's own code cuts
+
+def cut_texts(
+    encoder:VLEmbedder,
+    texts:list[str|None],
+    patches:list[int|None],  # tokens that each one's picture takes
+)->list[str|None]:           # what the model has room for beside the template and the picture
+    "Cut long texts, and say so once."
+    tok = tokenizer(str(encoder.folder))
+    room = min(tok.model_max_length, encoder.model.config.text_config.max_position_embeddings) - len(conversation(tok, None, 1, encoder.instruction))
+    most = [max(min(LONGEST, room - (n or 0)), 0) for n in patches]
+    at = [tok(t or '', add_special_tokens=False, return_offsets_mapping=True, verbose=False)['offset_mapping'] for t in texts]
+    warn_long(encoder, [len(a) for a, t in zip(at, texts) if t], [m for m, t in zip(most, texts) if t])
+    return [t[:a[m][0]] if len(a) > m else t for t, a, m in zip(texts, at, most)]
 
 def answer(encoder:VLEmbedder, asked:Asked)->np.ndarray:
     "State of the last token of each question: float32 (n,d), not scaled."
