@@ -17,7 +17,7 @@ from .domain import Domain, Embedding, near
 from .encoder import Encoder, Histogram
 from .onnx_runtime import exported, int8_fingerprint
 from .fusion import Fused, Patches, fused_fingerprint, patches_fingerprint
-from .sentences import Sentences, minilm, sentences_fingerprint
+from .sentences import Sentences, minilm, sentences_fingerprint, transformer_folder
 from .towers import Tower, check_folder, tower_fingerprint
 from .vision_language import VLEmbedder, VisionTower, embedder_fingerprint, visual_fingerprint
 
@@ -136,7 +136,7 @@ def kind_of(
     folder:Path, # of a checkpoint
 )->str:          # tower, visual, embedder or sentences
     "How a checkpoint is opened."
-    cfg, modules = check_folder(folder), (Path(folder)/'modules.json').exists()
+    cfg, modules = check_folder(transformer_folder(folder)), (Path(folder)/'modules.json').exists()
     if 'vision_config' in cfg and str(cfg.get('model_type')).startswith(('qwen2_vl', 'qwen2_5_vl', 'qwen3_vl')): return 'embedder' if modules else 'visual'
     return 'sentences' if modules and 'vision_config' not in cfg else 'tower'
 
@@ -183,7 +183,10 @@ def _reader(settings:Embedding, device:str|None)->Encoder|None:
 
 def find_reader(source:str)->Path:
     "The folder of a sentence encoder: minilm, a Hugging Face id, or a folder."
-    return minilm() if source == 'minilm' else find_checkpoint(source)
+    folder = minilm() if source == 'minilm' else None if source == 'histogram' else find_checkpoint(source)
+    if folder and kind_of(folder) == 'sentences': return folder
+    raise UsageError(f'embedding.text_encoder "{source}": is no sentence encoder. Works: minilm, or a folder or Hugging Face id in the layout of sentence-transformers (modules.json), '
+        'such as sentence-transformers/all-MiniLM-L6-v2. For the words of an encoder that has its own, leave text_encoder out.')
 
 # %% ../nbs/07_embedding.ipynb #4a773063
 def fingerprint_of(

@@ -15,7 +15,7 @@ from .encoder import Encoder, unit
 from .towers import folder_hash, load_config, load_model, pick_device, tokenizer, warn_long
 
 # %% auto #0
-__all__ = ['minilm', 'read_modules', 'Sentences', 'sentences_fingerprint']
+__all__ = ['minilm', 'read_modules', 'transformer_folder', 'Sentences', 'sentences_fingerprint']
 
 # %% ../nbs/07e_sentences.ipynb #0ae92ec4
 def minilm()->Path:
@@ -27,16 +27,23 @@ def minilm()->Path:
 # %% ../nbs/07e_sentences.ipynb #7067f27a
 def read_modules(
     folder:Path,   # of a sentence encoder
-)->dict:           # pooling: mean or cls; limit: tokens; prompt: put before each text
+)->dict:           # pooling: mean or cls; limit: tokens; prompt: put before each text; prompt_pooled: False where its tokens don't count
     "How a sentence encoder pools, from its own files."
-    parts = _json(folder/'modules.json', [{'type': 'Transformer', 'path': ''}, {'type': 'Pooling', 'path': '1_Pooling'}])
+    parts = _modules(folder)
     kinds = [p['type'].split('.')[-1] for p in parts]
     if not kinds or kinds[0] != 'Transformer' or set(kinds) - {'Transformer', 'Pooling', 'Normalize'}:
         raise UsageError(f'{folder}: is made of {", ".join(kinds)}; sentence encoders of Transformer, Pooling and Normalize are supported.')
     where = next((p['path'] for p, k in zip(parts, kinds) if k == 'Pooling'), '1_Pooling')
     own = _json(folder/'config_sentence_transformers.json', {})
-    return {'pooling': _pooling(folder, _json(folder/where/'config.json', {})), 'limit': _json(folder/'sentence_bert_config.json', {}).get('max_seq_length'),
-        'prompt': (own.get('prompts') or {}).get(own.get('default_prompt_name')) or ''}
+    pooling, prompt = _json(folder/where/'config.json', {}), (own.get('prompts') or {}).get(own.get('default_prompt_name')) or ''
+    how = {'pooling': _pooling(folder, pooling), 'limit': _json(transformer_folder(folder)/'sentence_bert_config.json', {}).get('max_seq_length'), 'prompt': prompt}
+    return how | ({'prompt_pooled': False} if prompt and pooling.get('include_prompt') is False else {})
+
+def transformer_folder(folder:Path)->Path:
+    "Where a checkpoint's transformer and tokenizer lie: mostly in the folder itself, in older ones in `0_Transformer`."
+    return Path(folder)/_modules(Path(folder))[0].get('path', '')
+
+def _modules(folder:Path)->list[dict]: return _json(folder/'modules.json', [{'type': 'Transformer', 'path': ''}, {'type': 'Pooling', 'path': '1_Pooling'}])
 
 def _json(path:Path, default):
     return json.loads(path.read_text(encoding='utf-8')) if path.exists() else default
@@ -55,10 +62,11 @@ class Sentences(Encoder):
     def __init__(self, folder:Path, device:str|None=None, name:str=''):
         import torch
         self.folder, self.name, self.device = Path(folder), name or Path(folder).name, device or pick_device()
-        config = load_config(self.folder)
-        self.how, self.model = read_modules(self.folder), load_model(self.folder, config, torch.float32).to(self.device)
+        self.how, self.inner = read_modules(self.folder), transformer_folder(self.folder)
+        config = load_config(self.inner)
+        self.model = load_model(self.inner, config, torch.float32).to(self.device)
         self.dim, self.fingerprint = config.hidden_size, sentences_fingerprint(self.folder)
-        self.limit = min(self.how['limit'] or 512, tokenizer(str(self.folder)).model_max_length, getattr(config, 'max_position_embeddings', 512))
+        self.limit = min(self.how['limit'] or 512, tokenizer(str(self.inner)).model_max_length, getattr(config, 'max_position_embeddings', 512))
 
     def prepare(self, images, masks, texts=None): raise UsageError(f'{self.name}: reads words only. Put it beside an image encoder: embedding: {{text_encoder: {self.name}, fusion: concat}}.')
     def words(self, texts:list[str])->np.ndarray:
@@ -67,15 +75,21 @@ class Sentences(Encoder):
 
 def sentences_fingerprint(folder:Path)->str:
     "Told without loading the model."
-    return digest(['sentences', 1, folder_hash(folder), read_modules(Path(folder))])
+    return digest(['sentences', 1, folder_hash(transformer_folder(folder)), read_modules(Path(folder))])
 
 # %% ../nbs/07e_sentences.ipynb #1eaf0caa
 def _read(reader:Sentences, texts:list[str])->np.ndarray:
     "Texts → (n,d), pooled."
     import torch
-    tok, texts = tokenizer(str(reader.folder)), [reader.how['prompt'] + t for t in texts]
+    tok, texts = tokenizer(str(reader.inner)), [reader.how['prompt'] + t for t in texts]
     warn_long(reader, [len(i) for i in tok(texts, verbose=False)['input_ids']], reader.limit)
     ids = tok(texts, truncation=True, max_length=reader.limit, padding=True, return_tensors='pt').to(reader.device)
     with torch.inference_mode(): last = reader.model(**ids).last_hidden_state
     real = ids['attention_mask'][..., None].float()
+    if not reader.how.get('prompt_pooled', True): real[:, :_prompt_tokens(tok, reader.how['prompt'])] = 0
     return (last[:, 0] if reader.how['pooling'] == 'cls' else (last*real).sum(1)/real.sum(1)).cpu().numpy()
+
+def _prompt_tokens(tok, prompt:str)->int:
+    "How many tokens a prompt takes at the front of a text: without the one that ends it."
+    ids = tok(prompt)['input_ids']
+    return len(ids) - (ids[-1] in tok.all_special_ids)

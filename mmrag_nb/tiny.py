@@ -14,7 +14,7 @@ from .towers import quiet
 
 # %% auto #0
 __all__ = ['VOCABULARY', 'IMAGENET', 'HALF', 'CLIP', 'MAKERS', 'SPECIAL', 'TEMPLATE', 'save_tokenizer', 'random_checkpoint',
-           'save_chat_tokenizer', 'random_vlm']
+           'save_chat_tokenizer', 'random_vlm', 'random_sentences']
 
 # %% ../nbs/07i_families.ipynb #d8e3cbd8
 def save_tokenizer(
@@ -157,3 +157,22 @@ def random_vlm(
     modules = [{'type': 'sentence_transformers.base.modules.transformer.Transformer', 'path': ''}, {'type': 'sentence_transformers.sentence_transformer.modules.pooling.Pooling', 'path': '1_Pooling'}]
     for name, value in {'preprocessor_config.json': recipe, **({'modules.json': modules} if embeds else {})}.items(): (Path(folder)/name).write_text(json.dumps(value))
     return Path(folder)
+
+def random_sentences(
+    folder:Path,         # is made
+    dim:int=16,          # length of a vector
+    pooling:str='mean',  # or cls
+    inner:str='',        # where the transformer lies in it; older checkpoints: 0_Transformer
+)->Path:
+    "Save a tiny BERT with random weights, the same each time, in the layout of sentence-transformers."
+    import torch
+    from transformers import BertConfig, BertModel
+    folder, kind = Path(folder), 'sentence_transformers.models.'
+    (folder/'1_Pooling').mkdir(parents=True)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=VOCABULARY, hidden_size=dim, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)).save_pretrained(folder/inner)
+    save_tokenizer(folder/inner, 64)
+    (folder/'modules.json').write_text(json.dumps([{'type': kind + 'Transformer', 'path': inner}, {'type': kind + 'Pooling', 'path': '1_Pooling'}]))
+    (folder/'1_Pooling'/'config.json').write_text(json.dumps({f'pooling_mode_{p}': p.startswith(pooling) for p in ('mean_tokens', 'cls_token')}))
+    return folder
