@@ -21,9 +21,9 @@ __all__ = ['STORED', 'ABOUT', 'CLEAN', 'JOINS', 'Words', 'PREPROCESSING', 'CARD'
            'small', 'photo_examples', 'sides_around', 'rings', 'folder_examples', 'domain_words', 'caption',
            'train_tokenizer', 'Source', 'numbered', 'evenly', 'small_more', 'varied', 'relit', 'contrast',
            'make_learner', 'batch_loss', 'Plan', 'names_of', 'make_batch', 'fast', 'to', 'train', 'new_model',
-           'some_captions', 'teacher_vectors', 'on_main_axes', 'save', 'object_words', 'object_examples', 'all_sources',
-           'train_photos', 'nearest', 'name_scores', 'see', 'drawn_figures', 'car_figures', 'object_figures',
-           'markdown']
+           'some_captions', 'teacher_vectors', 'on_main_axes', 'features', 'kind_axes', 'with_axes', 'save',
+           'object_words', 'object_examples', 'all_sources', 'train_photos', 'nearest', 'name_scores', 'see',
+           'drawn_figures', 'car_figures', 'object_figures', 'markdown']
 
 # %% ../nbs/20_train_encoder.ipynb #d1995508
 STORED = 192  # px, side at which examples are kept; training cuts smaller ones from them
@@ -434,6 +434,56 @@ def on_main_axes(
     on = centred @ axes.T
     return (on/np.linalg.norm(on, axis=1, keepdims=True)).astype(np.float32)
 
+# %% ../nbs/20_train_encoder.ipynb #2dc9ee91
+def features(
+    model,               # DualModel
+    examples:Examples,
+    side:int,            # px, that they are fed at
+    masked:bool=False,   # under their masks
+)->np.ndarray:           # float32 (n, 2·width), before the projection
+    "What the picture tower sees."
+    import torch
+    from mmrag_nb.dual import pool
+    model, seen = model.eval().to(memory_format=torch.channels_last), []
+    for i in progress(range(0, len(examples), 64), 'features'):
+        x = np.stack([cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA if len(p) > side else cv2.INTER_LINEAR) for p in examples.images[i:i+64]])
+        m = np.stack([cv2.resize(m, (side, side)) if m.any() else np.full((side, side), 255, np.uint8) for m in examples.masks[i:i+64]])
+        with torch.inference_mode():
+            cells = model.vision(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last).float().div_(127.5).sub_(1))
+            seen.append(pool(cells, torch.from_numpy(m)[:, None].float()/255 if masked else None).numpy())
+    return np.concatenate(seen)
+
+def kind_axes(
+    seen:list[np.ndarray],  # float32 (n,d) of each source
+    kinds:list,             # names of each source
+    dims:int=64,
+)->np.ndarray:              # float32 (d,≤dims), the most telling first
+    "Directions that tell the kinds of a source apart, beside how much a kind varies; sources and kinds count alike."
+    means, within = [], []
+    for s, ks in zip(seen, kinds):
+        of, names = pd.factorize(np.asarray(ks, object))
+        m = np.stack([s[of == i].mean(0) for i in range(len(names))])
+        within.append(np.cov((s - m[of]).T)); means.append((m - m.mean(0))/len(m)**.5)
+    varies = np.mean(within, 0)
+    white = np.linalg.cholesky(np.linalg.inv(varies + .01*np.diag(varies).mean()*np.eye(len(varies))))
+    return (white @ np.linalg.svd(np.concatenate(means) @ white, full_matrices=False)[2][:dims].T).astype(np.float32)
+
+def with_axes(
+    model,             # DualModel
+    axes:np.ndarray,   # float32 (d,k)
+    seen:np.ndarray,   # float32 (n,d): both parts of the projection are made equally long on these
+):                     # DualModel with k more dimensions
+    "Append directions to the projection of pictures, and zeros to that of words."
+    import torch
+    from mmrag_nb.dual import DualConfig, DualModel
+    old = model.visual_projection.weight.detach().numpy()
+    lengths = [np.linalg.norm(seen @ w, axis=1).mean() for w in (old.T, axes)]
+    words = model.text_projection.weight.detach()
+    wide = DualModel(DualConfig(**{**model.config.to_dict(), 'projection_dim': len(old) + axes.shape[1]}))
+    wide.load_state_dict(model.state_dict() | {'visual_projection.weight': torch.from_numpy(np.concatenate([old, axes.T*lengths[0]/lengths[1]])),
+        'text_projection.weight': torch.cat([words, torch.zeros(axes.shape[1], words.shape[1])])})
+    return wide.eval()
+
 # %% ../nbs/20_train_encoder.ipynb #3cb74665
 PREPROCESSING = {'image_processor_type': 'ViTImageProcessor', 'do_resize': True, 'resample': 2, 'do_rescale': True, 'rescale_factor': 1/255,
                  'do_normalize': True, 'image_mean': [.5, .5, .5], 'image_std': [.5, .5, .5]}
@@ -482,13 +532,14 @@ def all_sources(
     teacher=None,        # see `teacher_vectors`; None: without
     drawn:int=18_000,    # crops to draw
     workers:int=2,
+    shares:tuple=(.35, .2, .45), # of a batch: drawn, cars, objects
 )->tuple[list[Source], list]: # and the teacher's vectors for each, or None
     "What the shipped encoder is trained on, as far as it is at hand."
     v, c, o = (load_domain(n) for n in ('vehicles', 'car_photos', 'objects'))
     marks = draw_examples(drawn, 1, workers)
-    sources = [Source(marks, domain_words(v), v.prompts, .35, weights=small_more(marks.masks))]
-    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, .2, mirror=True))
-    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, .45, mirror=True))
+    sources = [Source(marks, domain_words(v), v.prompts, shares[0], weights=small_more(marks.masks))]
+    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, shares[1], mirror=True))
+    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, shares[2], mirror=True))
     side = {'photo': 192, 'object': 160}
     return sources, [None if teacher is None or (kind := s.examples.about.source[0]) == 'drawn' else teacher_vectors(s.examples, teacher, side[kind]) for s in sources]
 
