@@ -22,8 +22,8 @@ from .towers import Tower, check_folder, tower_fingerprint
 from .vision_language import VLEmbedder, VisionTower, embedder_fingerprint, visual_fingerprint
 
 # %% auto #0
-__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'kind_of', 'open_encoder', 'check_settings', 'find_reader',
-           'fingerprint_of', 'joint_fingerprint', 'domain_encoder']
+__all__ = ['CHECKPOINTS', 'FILES', 'Checkpoint', 'find_checkpoint', 'kind_of', 'open_encoder', 'check_settings', 'check_fit',
+           'find_reader', 'fingerprint_of', 'joint_fingerprint', 'domain_encoder']
 
 # %% ../nbs/07_embedding.ipynb #ac3b2ffd
 @dataclass(frozen=True)
@@ -145,15 +145,16 @@ _PRINT = {'tower': tower_fingerprint, 'visual': visual_fingerprint, 'embedder': 
 
 def _seer(source:str, settings:Embedding, device:str|None)->Encoder:
     "The encoder of pixels."
-    if source == 'histogram': return Histogram()
+    if source == 'histogram': check_fit(source, 'histogram', settings); return Histogram()
     folder = find_checkpoint(source)
     kind = _family(source, folder)
+    check_fit(source, kind, settings)
     if kind == 'sentences': raise UsageError(f'encoder "{source}": reads words only. Name an encoder of pictures, and this one as embedding.text_encoder with fusion: concat.')
     if settings.dtype != 'int8' and settings.engine == 'torch': return _OPEN[kind](folder, settings, device, name=source)
     return exported(_OPEN[kind](folder, settings.model_copy(update={'dtype': 'float32'}), 'cpu', name=source), settings.dtype == 'int8')
 
 def _family(source:str, folder:Path)->str:
-    family = CHECKPOINTS[source].family if source in CHECKPOINTS else ''
+    family = next((c.family for c in CHECKPOINTS.values() if source in (c.name, c.id)), '')
     return {'qwen3-vl': 'visual', 'qwen3-vl-embedding': 'embedder'}.get(family) or kind_of(folder)
 
 # %% ../nbs/07_embedding.ipynb #2f56106e
@@ -174,9 +175,23 @@ def open_encoder(
 
 def check_settings(settings:Embedding):
     "Settings that would do nothing are errors."
+    if settings.fusion == 'average' and settings.alpha != .5:
+        raise UsageError(f'embedding.alpha {settings.alpha} does nothing under fusion average, where image and words have equal say: use fusion: weighted, or leave alpha out.')
     if settings.text_encoder and settings.fusion != 'concat':
         raise UsageError(f'embedding.text_encoder "{settings.text_encoder}" lives in a space of its own: it needs fusion: concat (it is {settings.fusion}).')
     if settings.engine == 'onnx' and 'float16' in settings.dtype: raise UsageError(f'embedding.engine "onnx" computes in float32 or int8, not in {settings.dtype}: engine: torch does.')
+
+def check_fit(
+    source:str,           # as it was asked for
+    kind:str,             # histogram, or as `kind_of` says
+    settings:Embedding,
+):
+    "Settings that this encoder would not heed are errors."
+    whole = {'histogram': 'describes the whole picture', 'embedder': 'takes the state of its last token'}.get(kind)
+    if whole and settings.pooling in ('cls', 'region'):
+        raise UsageError(f'embedding.pooling "{settings.pooling}" does nothing for {source}, which {whole}: use pooling: auto, or an encoder with cells to choose from (embedded, dinov2-s).')
+    for field, value, fine in (('dtype', settings.dtype, ('auto', 'float32')), ('engine', settings.engine, ('torch',))):
+        if kind == 'histogram' and value not in fine: raise UsageError(f'embedding.{field} "{value}" does nothing for histogram, which has no model: leave it out.')
 
 def _reader(settings:Embedding, device:str|None)->Encoder|None:
     return Sentences(find_reader(settings.text_encoder), device, name=settings.text_encoder) if settings.text_encoder else None
@@ -195,15 +210,18 @@ def fingerprint_of(
 )->str:                             # the fingerprint that the opened encoder would have
     "A fingerprint without loading the model."
     check_settings(settings)
-    seer = Histogram.fingerprint if str(source) == 'histogram' else _of_folder(str(source), settings)
+    seer = _seen_by(str(source), settings)
     reader = sentences_fingerprint(find_reader(settings.text_encoder)) if settings.text_encoder else seer
     if settings.fusion == 'joint': seer = joint_fingerprint(seer)
     elif settings.fusion != 'image': seer = fused_fingerprint(seer, reader, settings.fusion, settings.alpha)
     return patches_fingerprint(seer) if settings.patches else seer
 
-def _of_folder(source:str, settings:Embedding)->str:
+def _seen_by(source:str, settings:Embedding)->str:
+    if source == 'histogram': check_fit(source, 'histogram', settings); return Histogram.fingerprint
     folder = find_checkpoint(source)
-    whole = _PRINT[_family(source, folder)](folder, settings)
+    kind = _family(source, folder)
+    check_fit(source, kind, settings)
+    whole = _PRINT[kind](folder, settings)
     return int8_fingerprint(whole) if settings.dtype == 'int8' else whole
 
 def joint_fingerprint(embedder:str)->str: return digest(['joint', 1, embedder])

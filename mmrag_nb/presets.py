@@ -29,7 +29,7 @@ PRESETS = {
     'v1': {'crops': {'strategy': 'letterbox', 'size': 448}, 'encoder': 'dinov3-l', 'embedding': {'fusion': 'image'}, 'index': {'kind': 'hnsw'}},
     'v2': _HYBRID | {'crops': {'strategy': 'full'}, 'embedding': {'fusion': 'concat', 'alpha': .6, 'text_encoder': 'minilm'}},
     'v3': _HYBRID | {'crops': {'strategy': 'fit', 'size': 448, 'clean_overlap': .25}, 'embedding': {'fusion': 'concat', 'alpha': .5, 'text_encoder': 'minilm'}, 'split': {'balanced': True}},
-    'v4': {'crops': {'strategy': 'cover', 'size': 336}, 'encoder': 'metaclip-h14', 'embedding': {'fusion': 'average', 'patches': True}, 'text': {'form': 'rich'}, 'index': {'kind': 'hnsw'}},
+    'v4': {'crops': {'strategy': 'cover', 'size': 336}, 'encoder': 'metaclip-h14', 'embedding': {'fusion': 'average', 'alpha': .5, 'patches': True}, 'text': {'form': 'rich'}, 'index': {'kind': 'hnsw'}},
     'object-search': {'crops': {'strategy': 'full'}, 'encoder': 'clip-b32', 'embedding': {'fusion': 'image'}, 'index': {'kind': 'hnsw'}}}
 
 NAMES = {'vlm-features': 'v0', 'crops-dinov3': 'v1', 'hybrid-full': 'v2', 'hybrid-balanced': 'v3', 'metaclip-unified': 'v4'}   # the long names do too
