@@ -99,11 +99,12 @@ def held(
     finding:Finding,      # of the vote
     score:float|None,     # of the photo
     lines:Conformal,
+    filtered:bool=False,  # the examples were, when the lines were drawn they were not: no coverage is promised
 )->Finding:               # the same, or an abstention that says why
     "Let a vote answer only where the lines allow it."
     allowed = lines.answer(score)
     if allowed is not None and allowed == finding.damage_detected: return finding
-    why = f'at {lines.coverage:.0%} coverage the similar examples keep ' + ('the other answer' if allowed is not None else 'both answers, or neither')
+    why = ('by lines drawn without the filter' if filtered else f'at {lines.coverage:.0%} coverage') + ' the similar examples keep ' + ('the other answer' if allowed is not None else 'both answers, or neither')
     return finding.model_copy(update={'abstained': True, 'reason': why})
 
 @dataclass(frozen=True)

@@ -226,22 +226,26 @@ def _answer(a:Analyzer, photo:np.ndarray, question:str, where:dict|None, known:d
         finding, r = look(ask, a.engine, _kinds(a.retriever))
         replies.extend(r)
         return finding
-    done = cascade(_trusted(a, voted, m.score, known), ask_model if a.engine else None, sure=.7 if a.lines else 0.)
+    done = cascade(_trusted(a, voted, m, known), ask_model if a.engine else None, sure=.7 if a.lines else 0.)
     finding, by_model = _without_map(at_place(done.finding, known, domain), m), done.finding.engine == 'vlm'
     moved = influence(hits) if not by_model and len(hits) else influence_on(a.engine, ask, finding, _kinds(a.retriever)) if by_model and domain.analyzer.explain else None
     replies += getattr(done.failed, 'replies', ())
-    return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(a.worth) and a.k == a.worth.k, own)
+    return Answered(finding, question, ask.examples if by_model else hits, m, done.by, engine_name(a.engine), tuple(replies), moved, bool(_worth(a, m.where)), own)
 
 def _without_map(finding:Finding, m:DamageMap)->Finding:
     "A finding that says why no map comes with it, if none does."
     return finding.model_copy(update={'reason': '; '.join(filter(None, (finding.reason, f'no map: {m.blank}')))}) if m.blank else finding
 
-def _trusted(a:Analyzer, voted:Finding, score:float, known:dict)->Finding:
+def _trusted(a:Analyzer, voted:Finding, m:DamageMap, known:dict)->Finding:
     "A vote as far as it may be trusted: with a probability for its confidence, and an abstention where the lines ask for one."
     voted = at_place(voted, known, a.retriever.domain)
-    if a.worth and a.k == a.worth.k: voted = believed(voted, a.worth)
+    if curve := _worth(a, m.where): voted = believed(voted, curve)
     if voted.damage_detected is not None: voted = voted.model_copy(update={'analysis': sentence(voted.model_copy(update={'abstained': False}), a.retriever.domain)})
-    return held(voted, score, a.lines) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
+    return held(voted, m.score, a.lines, bool(m.where)) if a.lines else voted.model_copy(update={'abstained': voted.abstained or a.engine is not None})
+
+def _worth(a:Analyzer, where:dict|None)->Worth|None:
+    "What a vote is worth, where that was learned: from as many examples, and without a filter."
+    return a.worth if a.worth and a.k == a.worth.k and not where else None
 
 # %% ../nbs/10_analysis.ipynb #ff145c3d
 def _kinds(retriever:Retriever)->list[str]|None:

@@ -14,7 +14,7 @@ import pandas as pd
 from .core import UsageError
 from .index import Found, Limits
 from .merge import windows_of
-from .retrieve import Retriever
+from .retrieve import Retriever, in_words
 
 # %% auto #0
 __all__ = ['NEAREST', 'OVERLAP', 'GRID', 'lead', 'DamageMap', 'damage_map', 'encode_windows', 'both', 'heat_of', 'peak_of',
@@ -125,7 +125,7 @@ def why_blank(
     "Which examples are missing, where without them no window has a score."
     if not np.isnan(m.scores).all(): return ''
     missing = ' and no '.join(sort for sort, found in (('damaged', m.damaged), ('clean', m.clean)) if not any(len(f.cosines) for f in found))
-    return f'no {missing} example ' + (f'passes {m.where}' if m.where else 'is in the memory')
+    return f'no {missing} example ' + (f'passes {in_words(m.where)}' if m.where else 'is in the memory')
 
 def _covered(a:np.ndarray, b:np.ndarray)->float:
     "Share of the first window that lies in the second."

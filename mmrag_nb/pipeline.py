@@ -210,7 +210,7 @@ def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
     from mmrag_nb.answers import ask_photo
     analyzer, page = replace(open_analyzer(job), k=k), job.out/'asked'/f'{photo.stem}.html'
     answer, answered = ask_photo(analyzer, photo, text, asked, page)
-    answer |= {'trust': one_sided(analyzer.retriever) or _trusted(trust_of(job, analyzer.retriever), k), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
+    answer |= {'trust': one_sided(answered.map) or _trusted(trust_of(job, analyzer.retriever), k, _passing(analyzer.retriever, answered.map.where)), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
     return answer | {'text': _spoken(answer)}
 
 def mended(
@@ -248,24 +248,34 @@ def _ask_folder(job:Job, folder:Path, text:str)->dict:
     end = f'{n["photos"]} photos, asked {engine_name(analyzer.engine)}: {n["vote"]} settled by vote, {n["vlm"]} by a model, {n["person"]} are left for a person; {n["failed"]} failed. A model was called for {n["calls"]} of them ({n["calls_saved"]:.0%} of the calls saved).'
     return {'asked': len(answers), 'failed': n['failed'], 'counts': n, 'answers': answers, 'text': '\n'.join([*lines, end])}
 
-def one_sided(retriever)->str:
+def one_sided(
+    m,       # damage map of the photo that asked
+)->str:      # empty where the examples are of both sorts
     "Why a vote says nothing, where it can only come out one way."
-    count = {d: sum(p.count for p in retriever.index.state.passing(retriever.canonical({'has_damage': d}))) for d in (True, False)} if 'has_damage' in retriever.domain.filters else {}
-    if not count or all(count.values()): return ''
-    lacks = 'a photo known to show nothing, so its vote can not say "clean": name some in the domain file (reader.clean)' if not count[False] else 'a labelled finding'
-    return f'little: the memory does not hold {lacks}'
+    if not m.blank: return ''
+    hint = '; name photos known to show nothing in the domain file (reader.clean)' if not m.where and 'clean' in m.blank else ''
+    return f'little: {m.blank}, and a vote takes both sorts{hint}'
 
-def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis'] + (f' ({_held(result)}.)' if result['own'] else '')
+def _passing(retriever, where:dict|None)->str:
+    "How many examples of each sort a filter leaves; empty without one."
+    from mmrag_nb.damage_map import both
+    from mmrag_nb.retrieve import in_words
+    if not where: return ''
+    count = [sum(p.count for p in retriever.index.state.passing(retriever.canonical(both(where, {'has_damage': d})))) for d in (True, False)]
+    return f'{count[0]} damaged and {count[1]} clean crops pass {in_words(retriever.canonical(where))}'
+
+def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis'] + (' (In the memory; its own crops were left out.)' if result['own'] else '')
 
 def _held(result:dict)->str:
     "What the memory holds of the photo that asks; empty where nothing."
     from mmrag_nb.recognise import Own
     return str(Own(**result['own'])) if result['own'] else ''
 
-def _trusted(trust, k:int)->str:
-    "What the answer's confidence rests on."
+def _trusted(trust, k:int, left:str='')->str:
+    "What the answer's confidence rests on, with the examples that a filter left."
     where = f'; where to look was learned from {trust.sight.photos} photos' if trust.sight else ''
-    if trust.why: return trust.why + where
+    if trust.why: return '; '.join(filter(None, (trust.why, left))) + where
+    if left: return f'not calibrated for a filter: {left}; lines drawn with the whole memory may make it abstain, and promise nothing here; confidence is a share of votes' + where
     said = f'may abstain: lines at {trust.lines.coverage:.0%} coverage from {trust.lines.damaged} damaged and {trust.lines.clean} clean photos'
     return said + ('; confidence calibrated on them' if k == trust.worth.k else f'; confidence is a share of votes (calibrated for -k {trust.worth.k} only)') + where
 
