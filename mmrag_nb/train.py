@@ -21,8 +21,8 @@ __all__ = ['STORED', 'ABOUT', 'CLEAN', 'JOINS', 'Words', 'PREPROCESSING', 'CARD'
            'small', 'photo_examples', 'sides_around', 'rings', 'folder_examples', 'domain_words', 'caption',
            'train_tokenizer', 'Source', 'numbered', 'evenly', 'small_more', 'varied', 'relit', 'contrast',
            'make_learner', 'batch_loss', 'Plan', 'names_of', 'make_batch', 'fast', 'to', 'train', 'new_model',
-           'some_captions', 'teacher_vectors', 'on_main_axes', 'features', 'kind_axes', 'with_axes', 'save',
-           'object_words', 'object_examples', 'all_sources', 'train_photos', 'nearest', 'name_scores', 'see',
+           'some_captions', 'teacher_vectors', 'on_main_axes', 'features', 'kind_axes', 'with_axes', 'with_kinds',
+           'save', 'object_words', 'object_examples', 'all_sources', 'train_photos', 'nearest', 'name_scores', 'see',
            'drawn_figures', 'car_figures', 'object_figures', 'markdown']
 
 # %% ../nbs/20_train_encoder.ipynb #d1995508
@@ -484,6 +484,20 @@ def with_axes(
         'text_projection.weight': torch.cat([words, torch.zeros(axes.shape[1], words.shape[1])])})
     return wide.eval()
 
+def with_kinds(
+    model,                 # DualModel
+    sources:list[Source],
+    side:int,              # px, that pictures will be fed at
+    each:int=8000,         # examples of a source, whole and under their masks
+    dims:int=64,
+):                         # DualModel
+    "Append what tells the kinds of each source apart."
+    rng = np.random.default_rng(0)
+    some = [s.examples[np.sort(rng.permutation(len(s.examples))[:each])] for s in sources]
+    seen = [np.concatenate([features(model, e, side, m) for m in ((False, True) if e.masks.any() else (False,))]) for e in some]
+    kinds = [np.resize(e.about.kind.to_numpy(object), len(x)) for e, x in zip(some, seen)]
+    return with_axes(model, kind_axes(seen, kinds, dims), seen[0])
+
 # %% ../nbs/20_train_encoder.ipynb #3cb74665
 PREPROCESSING = {'image_processor_type': 'ViTImageProcessor', 'do_resize': True, 'resample': 2, 'do_rescale': True, 'rescale_factor': 1/255,
                  'do_normalize': True, 'image_mean': [.5, .5, .5], 'image_std': [.5, .5, .5]}
@@ -532,14 +546,13 @@ def all_sources(
     teacher=None,        # see `teacher_vectors`; None: without
     drawn:int=18_000,    # crops to draw
     workers:int=2,
-    shares:tuple=(.35, .2, .45), # of a batch: drawn, cars, objects
 )->tuple[list[Source], list]: # and the teacher's vectors for each, or None
     "What the shipped encoder is trained on, as far as it is at hand."
     v, c, o = (load_domain(n) for n in ('vehicles', 'car_photos', 'objects'))
     marks = draw_examples(drawn, 1, workers)
-    sources = [Source(marks, domain_words(v), v.prompts, shares[0], weights=small_more(marks.masks))]
-    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, shares[1], mirror=True))
-    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, shares[2], mirror=True))
+    sources = [Source(marks, domain_words(v), v.prompts, .35, weights=small_more(marks.masks))]
+    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, .2, mirror=True))
+    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, .45, mirror=True))
     side = {'photo': 192, 'object': 160}
     return sources, [None if teacher is None or (kind := s.examples.about.source[0]) == 'drawn' else teacher_vectors(s.examples, teacher, side[kind]) for s in sources]
 
