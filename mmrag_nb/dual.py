@@ -8,22 +8,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-# %% auto #0
-__all__ = ['DualConfig', 'Block', 'shrink', 'vision_body', 'pool', 'TextTower', 'DualModel']
+from .dual_config import DualConfig
 
-# %% ../nbs/07h_dual.ipynb #54a8b681
-class DualConfig(PretrainedConfig):
-    "Sizes of both towers."
-    model_type = 'mmrag-dual'
-    def __init__(self, widths=(64, 128, 256), blocks=(0, 1, 1), projection_dim=256, image_size=128,
-                 vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
-        self.widths, self.blocks, self.projection_dim, self.image_size = list(widths), list(blocks), projection_dim, image_size
-        self.vocab_size, self.text_width, self.text_layers, self.text_heads = vocab_size, text_width, text_layers, text_heads
-        self.max_position_embeddings = max_position_embeddings
-        super().__init__(**kwargs)
+# %% auto #0
+__all__ = ['Block', 'shrink', 'vision_body', 'pool', 'TextTower', 'DualModel']
 
 # %% ../nbs/07h_dual.ipynb #3c107325
 class Block(nn.Module):
@@ -100,5 +91,4 @@ class DualModel(PreTrainedModel):
         image, text = self.get_image_features(pixel_values, mask).pooler_output, self.get_text_features(input_ids, attention_mask).pooler_output
         return self.logit_scale.exp() * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
 
-AutoConfig.register('mmrag-dual', DualConfig, exist_ok=True)
 AutoModel.register(DualConfig, DualModel, exist_ok=True)
