@@ -80,7 +80,9 @@ class DualModel(PreTrainedModel):
     def get_image_features(self, pixel_values, mask=None):
         "Vectors of pictures (n,3,h,w), of the whole or of what lies under a mask (n,1,h,w)."
         cells = self.vision(pixel_values)
-        return BaseModelOutputWithPooling(last_hidden_state=cells, pooler_output=self.visual_projection(pool(cells, mask)))
+        seen, k = self.visual_projection(pool(cells, mask)), self.config.kind_axes
+        if k: seen = torch.cat([F.normalize(part, dim=1) for part in (seen[:, :-k], seen[:, -k:])], 1)   # so that words see all pictures at one length
+        return BaseModelOutputWithPooling(last_hidden_state=cells, pooler_output=seen)
 
     def get_text_features(self, input_ids, attention_mask=None):
         "Vectors of token ids (n,t)."

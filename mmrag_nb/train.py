@@ -471,17 +471,14 @@ def kind_axes(
 def with_axes(
     model,             # DualModel
     axes:np.ndarray,   # float32 (d,k)
-    seen:np.ndarray,   # float32 (n,d): both parts of the projection are made equally long on these
 ):                     # DualModel with k more dimensions
     "Append directions to the projection of pictures, and zeros to that of words."
     import torch
-    from mmrag_nb.dual import DualConfig, DualModel
-    old = model.visual_projection.weight.detach().numpy()
-    lengths = [np.linalg.norm(seen @ w, axis=1).mean() for w in (old.T, axes)]
-    words = model.text_projection.weight.detach()
-    wide = DualModel(DualConfig(**{**model.config.to_dict(), 'projection_dim': len(old) + axes.shape[1]}))
-    wide.load_state_dict(model.state_dict() | {'visual_projection.weight': torch.from_numpy(np.concatenate([old, axes.T*lengths[0]/lengths[1]])),
-        'text_projection.weight': torch.cat([words, torch.zeros(axes.shape[1], words.shape[1])])})
+    from mmrag_nb.dual import DualModel
+    from mmrag_nb.dual_config import DualConfig
+    old, words = model.visual_projection.weight.detach(), model.text_projection.weight.detach()
+    wide = DualModel(DualConfig(**{**model.config.to_dict(), 'projection_dim': len(old) + axes.shape[1], 'kind_axes': axes.shape[1]}))
+    wide.load_state_dict(model.state_dict() | {'visual_projection.weight': torch.cat([old, torch.from_numpy(axes.T)]), 'text_projection.weight': torch.cat([words, torch.zeros(axes.shape[1], words.shape[1])])})
     return wide.eval()
 
 def with_kinds(
@@ -496,7 +493,7 @@ def with_kinds(
     some = [s.examples[np.sort(rng.permutation(len(s.examples))[:each])] for s in sources]
     seen = [np.concatenate([features(model, e, side, m) for m in ((False, True) if e.masks.any() else (False,))]) for e in some]
     kinds = [np.resize(e.about.kind.to_numpy(object), len(x)) for e, x in zip(some, seen)]
-    return with_axes(model, kind_axes(seen, kinds, dims), seen[0])
+    return with_axes(model, kind_axes(seen, kinds, dims))
 
 # %% ../nbs/20_train_encoder.ipynb #3cb74665
 PREPROCESSING = {'image_processor_type': 'ViTImageProcessor', 'do_resize': True, 'resample': 2, 'do_rescale': True, 'rescale_factor': 1/255,
@@ -648,7 +645,8 @@ tags: [image-text, retrieval]
 The encoder that comes with mmrag_nb, so that a first try needs no download. It is a starter: it knows drawn vehicle damage well, real damage a little, two hundred kinds of
 small pictures somewhat, and nothing else. For work, name a larger one (`encoder: metaclip-2-b16`, `dinov3-l`, …).
 
-Convolutional picture tower (64-128-256 channels, 128 px, pooled over the whole or under a mask), text tower of three transformer layers with its own byte-pair code, one space of 256 dimensions.
+Convolutional picture tower (64-128-256 channels, 128 px, pooled over the whole or under a mask), text tower of three transformer layers with its own byte-pair code, one space of 256 dimensions,
+and 64 more in which only pictures are compared (a linear discriminant analysis of the tower's features).
 `import mmrag_nb`, then `transformers.AutoModel.from_pretrained(folder)`.
 
 ## Data
@@ -658,7 +656,7 @@ Convolutional picture tower (64-128-256 channels, 128 px, pooled over the whole 
 - `trained_on.json` holds the first 16 digits of the SHA-256 of each of these photos and pictures, so that an evaluation can tell.
 - Teacher on the latter two: MobileNetV2 (google-coral/test_data, Apache-2.0).
 
-Trained by `nbs/20_train_encoder.ipynb` on two CPU cores: {minutes} minutes, {steps:,} steps, seed 0.
+Trained by `nbs/20_train_encoder.ipynb` on a CPU: {minutes}.
 
 ## Figures
 All on data never trained on. `nearest`: is the kind of the nearest other picture (of another photo) the right one; `vote`: of the nearest five; kinds count alike. `named`: is the nearest of the kinds' names the right one.
@@ -673,7 +671,8 @@ Tiny-ImageNet, validation, 200 classes:
 
 {on_objects}
 ## Input size
-It is fed at 128 px, whatever a crop's size. Larger inputs find more of the small drawn marks and lose on car photos; they cost time with the square of the side.
+It is fed at 128 px, whatever a crop's size: chosen by the figures below, so they flatter that choice a little. Larger inputs find more of the small drawn marks and lose on car photos; they cost time
+with the square of the side.
 
 {on_sizes}
 ## Limits
