@@ -29,4 +29,5 @@ def fill(path: Path) -> bool:
 
 if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__); ap.add_argument('notebooks', nargs='+', type=Path)
-    sys.exit(not all([fill(p.resolve()) for p in ap.parse_args().notebooks]))
+    paths = [p.resolve() for p in ap.parse_args().notebooks]   # before `fill` changes the folder
+    sys.exit(not all([fill(p) for p in paths]))
