@@ -73,7 +73,7 @@ def _seconds(calls)->float:
         return time.thread_time() - t
     for c in calls: c()
     until, best = time.thread_time() + .003, np.inf
-    while best == np.inf or time.thread_time() < until: best = min(best, *map(once, calls), np.inf)
+    while best == np.inf or time.thread_time() < until: best = min(best, *map(once, calls))
     return best
 
 # %% ../nbs/08b_measure.ipynb #53b479cf

@@ -17,7 +17,7 @@ from .encoder import Encoder
 from .towers import Tower, bears_half, quiet
 
 # %% auto #0
-__all__ = ['check_onnx', 'cache_folder', 'export_onnx', 'Exported', 'exported', 'int8_fingerprint', 'overlap']
+__all__ = ['OUTPUTS', 'check_onnx', 'cache_folder', 'export_onnx', 'Exported', 'exported', 'int8_fingerprint', 'overlap']
 
 # %% ../nbs/07k_onnx.ipynb #de98da6b
 def check_onnx(
@@ -54,16 +54,20 @@ def _quantise(full:Path, part:Path):
     with _no_log(): quantize_dynamic(full, part, weight_type=QuantType.QInt8, op_types_to_quantize=['MatMul', 'Gemm'])
 
 # %% ../nbs/07k_onnx.ipynb #b1c0e494
+OUTPUTS = ('last_hidden_state', 'pooler_output')   # the second of dual models only
+
 def _trace(tower:Tower, path:Path):
     import torch
     dual, model = hasattr(tower.model, 'get_image_features'), tower.model
     class Vision(torch.nn.Module):
         def __init__(self): super().__init__(); self.model = model
-        def forward(self, x): return model.get_image_features(pixel_values=x).pooler_output if dual else model(pixel_values=x).last_hidden_state
+        def forward(self, x):
+            out = (model.get_image_features if dual else model)(pixel_values=x)
+            return (out.last_hidden_state, out.pooler_output) if dual else out.last_hidden_state
     side = tower.prepare([np.zeros((64, 64, 3), np.uint8)]*2, [None]*2).pixels
     with torch.inference_mode(), warnings.catch_warnings(), quiet():
         warnings.simplefilter('ignore')
-        torch.onnx.export(Vision().eval(), (side.float(),), str(path), dynamo=False, input_names=['x'], output_names=['y'], dynamic_axes={'x': {0: 'n'}, 'y': {0: 'n'}}, opset_version=17)
+        torch.onnx.export(Vision().eval(), (side.float(),), str(path), dynamo=False, input_names=['x'], output_names=[*OUTPUTS[:1 + dual]], dynamic_axes={n: {0: 'n'} for n in ('x', *OUTPUTS[:1 + dual])}, opset_version=17)
 
 def _no_log():
     "The quantiser logs a hint about preprocessing that doesn't apply to such graphs."
@@ -83,12 +87,11 @@ class Exported:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.session, self.config = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider']), tower.model.config
-        if tower.has_text: self.get_text_features, self.get_image_features = tower.model.get_text_features, lambda pixel_values: SimpleNamespace(pooler_output=self._run(pixel_values))
+        if tower.has_text: self.get_text_features, self.get_image_features = tower.model.get_text_features, self.__call__
 
-    def _run(self, x):
+    def __call__(self, pixel_values):
         import torch
-        return torch.from_numpy(self.session.run(None, {'x': x.contiguous().numpy()})[0])
-    def __call__(self, pixel_values): return SimpleNamespace(last_hidden_state=self._run(pixel_values))
+        return SimpleNamespace(**{n: torch.from_numpy(y) for n, y in zip(OUTPUTS, self.session.run(None, {'x': pixel_values.contiguous().numpy()}))})
 
 def exported(
     tower:Tower,       # opened in float32 on the CPU
@@ -97,7 +100,7 @@ def exported(
 )->Tower:              # the same tower through ONNX Runtime
     "Put the export of its vision half in a tower's place."
     check_onnx(tower, int8)
-    path = Path(folder or cache_folder())/f'{digest(["onnx", 2, tower.fingerprint, int8])[:32]}.onnx'
+    path = Path(folder or cache_folder())/f'{digest(["onnx", 3, tower.fingerprint, int8])[:32]}.onnx'
     if not path.exists(): export_onnx(tower, path, int8)
     tower.model, tower.kind = Exported(path, tower), 'int8' if int8 else 'onnx'
     if int8: tower.fingerprint = int8_fingerprint(tower.fingerprint)
