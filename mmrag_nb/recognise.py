@@ -31,8 +31,8 @@ class Own:
     @property
     def limits(self)->Limits: return Limits(exclude=self.photo_id, exclude_group=self.group)
     def __str__(self)->str:
-        left_out = f'its own {self.crops} crops' + (f' and {self.others} of other photos of its shoot' if self.others else '')
-        return f'the photo is in the memory, as {self.photo_id}; {left_out} were left out of the examples'
+        left_out = ('its only crop' if self.crops == 1 else f'its own {self.crops} crops') + (f' and {self.others} of other photos of its shoot' if self.others else '')
+        return f'the photo is in the memory, as {self.photo_id}; {left_out} {"was" if self.crops == 1 and not self.others else "were"} left out of the examples'
 
 def _own(state:State, photo_id:str)->Own|None:
     "What the memory holds of a photo; None: nothing, or no more."
