@@ -123,9 +123,9 @@ def tidy(text:str)->str:
     return ' '.join(''.join(c if c.isprintable() else ' ' for c in text).split())[:LONGEST]
 
 # %% ../nbs/10a_finding.ipynb #5f921890
-SAYS = {'en': {'yes': '{kinds}[ on {spot}][, {severity}]: {share} sure, by the votes of similar labelled examples.', 'no': 'No {finding}: {share} sure, by the votes of similar labelled examples.',
+SAYS = {'en': {'yes': '{finding}[ on {spot}]: {share} sure, by the votes of similar labelled examples.[ Likeliest: {kinds}.]', 'no': 'No {finding}: {share} sure, by the votes of similar labelled examples.',
                'unsure': 'Not certain enough to say; a person should look.'},
-        'es': {'yes': '{kinds}[ en {spot}][, {severity}]: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.', 'no': 'Sin {finding}: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.',
+        'es': {'yes': '{finding}[ en {spot}]: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.[ Lo más probable: {kinds}.]', 'no': 'Sin {finding}: con {share} de certeza, por los votos de ejemplos etiquetados parecidos.',
                'unsure': 'No hay certeza suficiente; debe mirarlo una persona.'}}
 
 def sentence(
@@ -137,8 +137,8 @@ def sentence(
     says = in_language(SAYS, language)
     if finding.damage_detected is None or finding.abstained: return says['unsure']
     place = next((_said(domain, w, finding.location[w], language) for w in (*domain.fields, 'part', 'area') if w in finding.location), None)
-    words = {'kinds': ', '.join(_said(domain, 'kind', k, language) for k in finding.damage_types) or in_language(domain.finding, language), 'spot': place, 'finding': in_language(domain.finding, language),
-             'severity': _said(domain, 'severity', finding.severity, language), 'share': f'{finding.confidence:.0%}'}
+    kinds = [*(_said(domain, 'kind', k, language) for k in finding.damage_types), _said(domain, 'severity', finding.severity, language)]
+    words = {'kinds': ', '.join(filter(None, kinds)) or None, 'spot': place, 'finding': in_language(domain.finding, language), 'share': f'{finding.confidence:.0%}'}
     text = re.sub(r'\[([^\]]*)\]', lambda m: '' if any(words[n] is None for n in re.findall(r'{(\w+)}', m[1])) else m[1], says['yes' if finding.damage_detected else 'no'])
     text = text.format(**words)
     return text[:1].upper() + text[1:]
