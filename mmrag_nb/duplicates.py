@@ -20,8 +20,8 @@ from .small import read_small
 
 # %% auto #0
 __all__ = ['SIDE', 'FREQUENCIES', 'SPANS', 'WINDOWS', 'MIRROR', 'LIKE', 'NEAREST', 'AGREE', 'DETAIL', 'STEPS', 'SHIFT', 'STRETCH',
-           'thumbnail', 'describe', 'candidates', 'agreement', 'near_duplicates', 'read_signatures', 'find_pairs',
-           'run_duplicates']
+           'thumbnail', 'describe', 'candidates', 'agreement', 'near_duplicates', 'copies_of', 'read_signatures',
+           'find_pairs', 'run_duplicates']
 
 # %% ../nbs/03a_duplicates.ipynb #ae718f9c
 SIDE = 128
@@ -156,6 +156,20 @@ def near_duplicates(
     t = pd.DataFrame({'i': found[:, :2].min(1), 'j': found[:, :2].max(1), 'agreement': np.array(agree, np.float32), 'mirrored': found[:, 3] == 1})
     t = t[t.agreement >= AGREE].sort_values(['i', 'j', 'agreement'], ascending=[True, True, False])
     return t.drop_duplicates(['i', 'j']).reset_index(drop=True)
+
+
+# %% ../nbs/03a_duplicates.ipynb #dd8993d8
+def copies_of(
+    thumb:np.ndarray,     # uint8 (128, 128)
+    described:np.ndarray, # of the others, as `describe` makes it
+    thumbs,               # theirs: asked for by position, and only where one may be it
+)->list[int]:             # positions, surest first
+    "Which photos one is a copy of."
+    asked = describe(thumb[None])
+    found = _candidates(asked[:, 0], len(described), np.concatenate([described, asked]))   # itself is the last, which doesn't count
+    agree = {}
+    for _, j, window, mirrored in found: agree[int(j)] = max(agree.get(int(j), -1.), _look({0: thumb, 1: thumbs[int(j)]}, (0, 1, window, mirrored)))
+    return sorted((j for j, a in agree.items() if a >= AGREE), key=lambda j: -agree[j])
 
 # %% ../nbs/03a_duplicates.ipynb #0580e2ef
 def _signature(job:tuple)->bytes|Reject:

@@ -22,7 +22,7 @@ from .pixels import read_photo
 from .regions import Bad
 
 # %% auto #0
-__all__ = ['Pictures', 'upright_photo', 'picture_jpeg', 'Hits', 'shown', 'gallery']
+__all__ = ['Pictures', 'turn_of', 'upright_photo', 'picture_jpeg', 'Hits', 'shown', 'gallery']
 
 # %% ../nbs/09a_hits.ipynb #439d7cd8
 @dataclass(frozen=True)
@@ -57,14 +57,19 @@ class Pictures:
         return [o for several in found for o in several]
 
 # %% ../nbs/09a_hits.ipynb #9c0b1f27
+def turn_of(
+    path:Path, # photo file
+)->int:        # EXIF tag 274, 1..8
+    "How a photo says that it is turned."
+    with Image.open(path) as im: turn = im.getexif().get(274, 1)
+    return turn if turn in range(1, 9) else 1
+
 def upright_photo(
     path:Path,    # photo file
 )->np.ndarray:    # uint8 (h,w,3)
     "A photo turned as its EXIF tag says, or why it can't be read."
     if not path.is_file(): raise UsageError(f'{path}: there is no such photo.')
-    try:
-        with Image.open(path) as im: turn = im.getexif().get(274, 1)
-        return read_photo(path, turn if turn in range(1, 9) else 1)
+    try: return read_photo(path, turn_of(path))
     except (Bad, OSError) as e: raise MmragError(f'{path.name}: can\'t be read: {e}') from e
 
 def _outline(wkb:bytes|None, defect:dict, row:dict)->list[np.ndarray]:

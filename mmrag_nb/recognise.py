@@ -5,13 +5,16 @@
 # %% ../nbs/09i_recognise.ipynb #13663a5b
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 
 from .core import load, sha256
+from .duplicates import FREQUENCIES, WINDOWS, copies_of, describe, thumbnail
+from .hits import turn_of
 from .index import Limits, State
 from .retrieve import Retriever
 from .where import coded
@@ -27,12 +30,13 @@ class Own:
     crops: int               # of it
     group: str|None = None   # its shoot, where the memory knows it
     others: int = 0          # crops of other photos of the shoot
+    copy: bool = False       # asked was a copy of it, with other bytes
 
     @property
     def limits(self)->Limits: return Limits(exclude=self.photo_id, exclude_group=self.group)
     def __str__(self)->str:
         left_out = ('its only crop' if self.crops == 1 else f'its own {self.crops} crops') + (f' and {self.others} of other photos of its shoot' if self.others else '')
-        return f'the photo is in the memory, as {self.photo_id}; {left_out} {"was" if self.crops == 1 and not self.others else "were"} left out of the examples'
+        return f'{"a copy of the photo" if self.copy else "the photo"} is in the memory, as {self.photo_id}; {left_out} {"was" if self.crops == 1 and not self.others else "were"} left out of the examples'
 
 def _own(state:State, photo_id:str)->Own|None:
     "What the memory holds of a photo; None: nothing, or no more."
@@ -50,12 +54,13 @@ def recognise(
     retriever:Retriever,   # with the folder of photos
     path:Path,             # of a photo
 )->Own|None:               # None: the memory does not hold it
-    "Find a photo file in the memory, by its place or by its bytes."
+    "Find a photo file in the memory: by its place, by its bytes, or as a copy."
     state, path = retriever.index.state, Path(path)
     ids = {p for f in state.fields for p in coded(f, 'photo_id').values}
     data = retriever.pictures.data if retriever.pictures else None
     same = [*_at_place(path, data, ids), *_with_bytes(path, data, ids, retriever.index.folder)]
-    return next((own for p in same if (own := _own(state, p))), None)
+    own = next((o for p in same if (o := _own(state, p))), None)
+    return own or next((replace(o, copy=True) for p in _copied(path, retriever.index.folder) if (o := _own(state, p))), None)
 
 def _at_place(path:Path, data:Path|None, ids:set[str])->list[str]:
     "The photo that lies there in the folder of data."
@@ -76,3 +81,21 @@ def _hashes(out:Path)->dict[str, str]:
 @lru_cache(4)
 def _read_hashes(out:Path, stamp:int)->dict[str, str]:
     return load(out/'photos', 'photos', ['photo_id', 'sha256']).dropna().set_index('photo_id').sha256.to_dict()
+
+def _copied(path:Path, index:Path|None)->list[str]:
+    "Photos of the run that it shows, by their thumbnails, where these are there."
+    at = index and index.parent/'duplicates'/'manifest.json'
+    if not at or not at.exists(): return []
+    ids, thumbs, described = _read_thumbs(at.parent, at.stat().st_mtime_ns)
+    return [ids[i] for i in copies_of(thumbnail(path, turn_of(path)), described, thumbs)]
+
+class _Thumbs(list):
+    "Thumbnails that stay JPEGs until they are asked for."
+    def __getitem__(self, i): return simplejpeg.decode_jpeg(super().__getitem__(i), 'GRAY')[..., 0]
+
+@lru_cache(2)
+def _read_thumbs(folder:Path, stamp:int)->tuple[list[str], _Thumbs, np.ndarray]:
+    t = load(folder, 'signatures', ['photo_id', 'thumb'])
+    thumbs = _Thumbs(t.thumb)
+    blocks = [describe(np.stack([thumbs[i] for i in range(a, min(a + 500, len(thumbs)))])) for a in range(0, len(thumbs), 500)]
+    return list(t.photo_id), thumbs, np.concatenate(blocks) if blocks else np.empty((0, len(WINDOWS), FREQUENCIES**2), np.float32)
