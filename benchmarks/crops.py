@@ -19,10 +19,9 @@ import simplejpeg
 
 from mmrag_nb.core import load, run_stage, Made
 from mmrag_nb.cover import Frame, candidates, greedy, grow
-from mmrag_nb.crops import jobs_of, run_crops
+from mmrag_nb.crops import run_crops
 from mmrag_nb.domain import Crops, load_domain
 from mmrag_nb.pixels import cut
-from mmrag_nb.shots import crop_rows, plan_row, recipe_of, set_crops, shots
 from mmrag_nb.strategies import plan_cover, plan_full, plan_merge, plan_one, room_around
 from mmrag_nb.tiles import fits, pieces
 

@@ -41,7 +41,7 @@ def grid(a):
 def rows_of(name: str, folder: Path) -> list[dict]:
     "A run's figures, those with the outline given, and what never looking gives."
     m, counts = load(folder/'evaluate', 'metrics').query('by == "all"'), manifest(folder/'evaluate')['counts']
-    systems = {'ours': name, 'outline given': f'{name}, outline given', 'majority': f'  majority', 'by lot': '  by lot'}
+    systems = {'ours': name, 'outline given': f'{name}, outline given', 'majority': '  majority', 'by lot': '  by lot'}
     return [{'run': label, 'asked': counts['questions'], 'memory': counts['memory']} | figures(m[m.system == s]) | {'size alone': by_size(folder) if s == 'ours' else ''} for s, label in systems.items() if (m.system == s).any()]
 
 def figures(m: pd.DataFrame) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .abstain import cascade, conformal, held, believed, saved
+from .abstain import cascade, conformal, held, believed
 from .calibration import Trust, ask_about, load_trust, photos_to_ask
 from .classification import auroc_of_draws, ece_of_draws, risk_coverage
 from .core import Made, load, manifest, run_stage

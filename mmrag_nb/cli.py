@@ -12,7 +12,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import pipeline
+from . import answering, pipeline
 from .core import MmragError, UsageError, plain
 from .pipeline import Job, job
 
@@ -168,7 +168,7 @@ def ask(
     "Ask about a photo or a folder of photos, or search the memory in words."
     if photo and photos: raise UsageError(f'{photo} and --photos {photos}: ask about one of them.')
     asked = (*(settings or ()), *([f'analyzer.words={words}'] if words else []), *(['analyzer.explain=true'] if explain else []))
-    answer = pipeline.ask(job(domain, data, out, settings=asked), photo or photos, text, tuple(where or ()), k)
+    answer = answering.ask(job(domain, data, out, settings=asked), photo or photos, text, tuple(where or ()), k)
     for line in answer.get('mended', ()): tell(line)
     return answer
 
@@ -189,7 +189,7 @@ def search(
     from mmrag_nb.look import Request
     from mmrag_nb.where import parse_where
     request = Request(text, None, None if box is None else _corners(box), parse_where(list(where or ())), k, at_least, varied, closer)
-    found = pipeline.search(job(domain, data, out, settings=tuple(settings or ())), request, photo)
+    found = answering.search(job(domain, data, out, settings=tuple(settings or ())), request, photo)
     for line in found['mended']: tell(line)
     return found
 
@@ -267,7 +267,7 @@ def demo(
     workers: WORKERS = 0, settings: SET = None, as_json: JSON = False,
 ):
     "Draw inspection photos and run the whole line on them: the quickest way to see what this is."
-    return pipeline.demo(out, photos, workers, tuple(settings or ()), tell)
+    return answering.demo(out, photos, workers, tuple(settings or ()), tell)
 
 # %% ../nbs/13_cli.ipynb #d4250697
 def main():

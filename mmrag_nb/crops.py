@@ -15,7 +15,7 @@ import shapely
 
 from .core import Made, Reject, load, pmap, reasons, run_stage
 from .domain import Domain
-from .shots import Job, Recipe, crop_rows, plan_row, planned, recipe_of, set_crops, shots
+from .shots import Job, crop_rows, plan_row, planned, recipe_of, shots
 
 # %% auto #0
 __all__ = ['run_crops', 'jobs_of', 'plan_summary']

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from .core import Made, MmragError, Reject, load, manifest, plain, pmap, run_stage, sha256
+from .core import Made, MmragError, Reject, load, manifest, plain, pmap, run_stage
 from .domain import Domain
 from .regions import Bad
 from .small import read_small

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json, time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +18,14 @@ from .against import against_rows
 from .arms import arms_of, arms_part
 from .asking import honest_vectors, knows, ordered, run_baseline, run_queries
 from .classification import Votes, moved_by, vote_figures, votes
-from .core import Made, MmragError, Reject, UsageError, load, load_array, manifest, plain, run_stage
+from .core import Made, Reject, UsageError, load, load_array, manifest, plain, run_stage
 from .domain import Domain
 from .doubts import doubts
 from .metrics import MEASURES, Answered, Draws, Ranking, Task, at_random, by_frequency, by_vectors, difference, draw_groups, measure, rank, summarise, summarise_by
 from .page import made_of, map_part, photos_part, pictures_of, shots_of, vote_part
 from .protocol import crop_rows, leaks, most_frequent, refuse_leaks, usable, verified
 from .reference import reference_rows
-from .report import BLIND, asked_row, blind_level, examples, figure_rows, headline, kind_rows, part_tables, render
+from .report import BLIND, asked_row, examples, figure_rows, headline, kind_rows, part_tables, render
 
 # %% auto #0
 __all__ = ['OURS', 'LOTS', 'PARTS', 'as_rows', 'Evaluation', 'evaluate', 'make_task', 'question_table', 'page_of', 'with_about',

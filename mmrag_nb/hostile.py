@@ -8,12 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 
-from .domain import Domain, Kind, Severity, Term, Value
+from .domain import Kind, Severity, Term, Value
 from .finding import answer_model, answer_schema
-from .hits import Hits
 from .prompt import Ask, fit, fit_domain, messages
 
 # %% auto #0

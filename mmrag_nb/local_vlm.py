@@ -9,12 +9,10 @@ import base64, json, time
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import simplejpeg
 
 from .chat import Reply
 from .core import MmragError, UsageError
-from .domain import AnalyzerSpec
 from .prompt import prompt_hash
 from .towers import load_config, pick_device, pick_dtype, quiet
 

@@ -13,7 +13,6 @@ import pandas as pd
 from .classification import Votes, confusion, reliability, risk_coverage
 from .core import Reject, load, manifest, versions
 from .metrics import Task
-from .protocol import CLEAN
 from .report import jpeg_uri, svg_paths
 
 # %% auto #0

@@ -10,7 +10,7 @@ __all__ = ['MATERIALS', 'cloud', 'grain', 'within', 'area', 'fill', 'stroke', 't
 from functools import lru_cache
 import cv2
 import numpy as np
-from .body import COLOURS, GROUND, SIDE, ZONES, Camera, Part, Vehicle, look_at, new_vehicle, parts_seen
+from .body import COLOURS, GROUND, SIDE, Camera, Part, Vehicle, new_vehicle, parts_seen
 
 # %% ../nbs/00c_paint.ipynb #05e39eb3
 @lru_cache(1)

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import importlib, json, shutil, time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 import pandas as pd
 import yaml
@@ -18,8 +17,8 @@ from .domain import Domain, load_domain, parse_domain
 
 # %% auto #0
 __all__ = ['STAGES', 'NEEDS_PHOTOS', 'ALONE', 'Job', 'job', 'override', 'run_one', 'run', 'describe', 'check', 'plan',
-           'crop_files', 'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'ask', 'mended',
-           'open_analyzer', 'trust_of', 'one_sided', 'search', 'demo', 'first_test_photo', 'closing']
+           'crop_files', 'export', 'evaluate', 'presets', 'verify_index', 'open_retriever', 'open_analyzer', 'trust_of',
+           'first_test_photo']
 
 # %% ../nbs/12_pipeline.ipynb #12d7214d
 @dataclass(frozen=True)
@@ -188,46 +187,6 @@ def open_retriever(job:Job):
     manifest(job.out/'index')
     return Retriever(job.domain, job.out/'index', domain_encoder(job.domain), job.data)
 
-def ask(
-    job:Job,                       # a finished run
-    photo:Path|None=None,          # picture to judge, or a folder of them
-    text:str='',                   # question in words
-    where:tuple[str, ...]=(),      # filters as on the command line: 'zone=hood_center'
-    k:int=5,                       # examples to find
-)->dict:                           # finding and examples, or the examples alone
-    "Ask about a photo, or search the memory in words."
-    from mmrag_nb.look import Request
-    from mmrag_nb.where import parse_where
-    if photo is None and not text: raise UsageError('Ask about a photo, or give --text to search the memory in words.')
-    asked = parse_where(list(where))
-    if photo is not None and Path(photo).is_dir():
-        if asked: raise UsageError(f'--where {where[0]}: goes with one photo, or with words; {photo} is a folder.')
-        return _ask_folder(job, Path(photo), text)
-    if photo is None: return search(job, Request(text, where=asked, k=k))
-    return _ask_photo(job, Path(photo), text, k, asked)
-
-def _ask_photo(job:Job, photo:Path, text:str, k:int, asked:dict|None)->dict:
-    from mmrag_nb.answers import ask_photo
-    analyzer, page = replace(open_analyzer(job), k=k), job.out/'asked'/f'{photo.stem}.html'
-    answer, answered = ask_photo(analyzer, photo, text, asked, page)
-    answer |= {'trust': one_sided(answered.map) or _trusted(trust_of(job, analyzer.retriever), k, _passing(analyzer.retriever, answered.map.where)), 'examples': _examples(answered.hits), 'page': str(page), 'mended': mended(analyzer.retriever.taxonomy, asked)}
-    return answer | {'text': _spoken(answer)}
-
-def mended(
-    taxonomy,         # of the domain
-    where:dict|None,  # as it was written
-)->list[str]:         # 'zone=rear_bumpr read as rear_bumper'
-    "Values of a filter that hold a typo, and what they were read as."
-    from mmrag_nb.filters import filter_column
-    lines = []
-    for word, value in (where or {}).items():
-        if word in ('not', 'and', 'or'): lines += [l for w in ([value] if word == 'not' else value) for l in mended(taxonomy, w)]; continue
-        what = {'kinds': 'kind'}.get(c := filter_column(taxonomy, word), c)
-        values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        found = [(v, taxonomy.normalize(v, what, strict=False)) for v in values if isinstance(v, str) and taxonomy.terms.get(what)]
-        lines += [f'{word}={v} read as {" or ".join((m.name, *m.also))}' for v, m in found if 0 < m.score < 1]
-    return lines
-
 def open_analyzer(job:Job):
     "Who answers: the model that the domain names, or the neighbours' vote; and when the vote may, as the run has learned."
     from mmrag_nb.analyze import Analyzer, open_engine
@@ -239,112 +198,9 @@ def trust_of(job:Job, retriever):
     from mmrag_nb.calibration import load_trust
     return load_trust(job.out, retriever.index.encoder, len(retriever.index))
 
-def _ask_folder(job:Job, folder:Path, text:str)->dict:
-    "Ask the same about every photo of a folder; answers that are there already stay."
-    from mmrag_nb.analyze import engine_name
-    from mmrag_nb.answers import ask_photos, counted
-    answers = ask_photos(analyzer := open_analyzer(job), folder, job.out/'asked', text)
-    n, lines = counted(answers), [f'{a["key"]}: ' + (a['error'] if 'error' in a else _line(a['result'])) for a in answers]
-    end = f'{n["photos"]} photos, asked {engine_name(analyzer.engine)}: {n["vote"]} settled by vote, {n["vlm"]} by a model, {n["person"]} are left for a person; {n["failed"]} failed. A model was called for {n["calls"]} of them ({n["calls_saved"]:.0%} of the calls saved).'
-    return {'asked': len(answers), 'failed': n['failed'], 'counts': n, 'answers': answers, 'text': '\n'.join([*lines, end])}
-
-def one_sided(
-    m,       # damage map of the photo that asked
-)->str:      # empty where the examples are of both sorts
-    "Why a vote says nothing, where it can only come out one way."
-    if not m.blank: return ''
-    hint = '; name photos known to show nothing in the domain file (reader.clean)' if not m.where and 'clean' in m.blank else ''
-    return f'little: {m.blank}, and a vote takes both sorts{hint}'
-
-def _passing(retriever, where:dict|None)->str:
-    "How many examples of each sort a filter leaves; empty without one."
-    from mmrag_nb.damage_map import both
-    from mmrag_nb.retrieve import in_words
-    if not where: return ''
-    count = [sum(p.count for p in retriever.index.state.passing(retriever.canonical(both(where, {'has_damage': d})))) for d in (True, False)]
-    return f'{count[0]} damaged and {count[1]} clean crops pass {in_words(retriever.canonical(where))}'
-
-def _line(result:dict)->str: return (f'a person should look: {result["reason"]}. ' if result['by'] == 'person' else '') + result['analysis'] + (' (In the memory; its own crops were left out.)' if result['own'] else '')
-
-def _held(result:dict)->str:
-    "What the memory holds of the photo that asks; empty where nothing."
-    from mmrag_nb.recognise import Own
-    return str(Own(**result['own'])) if result['own'] else ''
-
-def _trusted(trust, k:int, left:str='')->str:
-    "What the answer's confidence rests on, with the examples that a filter left."
-    where = f'; where to look was learned from {trust.sight.photos} photos' if trust.sight else ''
-    if trust.why: return '; '.join(filter(None, (trust.why, left))) + where
-    if left: return f'not calibrated for a filter: {left}; lines drawn with the whole memory may make it abstain, and promise nothing here; confidence is a share of votes' + where
-    said = f'may abstain: lines at {trust.lines.coverage:.0%} coverage from {trust.lines.damaged} damaged and {trust.lines.clean} clean photos'
-    return said + ('; confidence calibrated on them' if k == trust.worth.k else f'; confidence is a share of votes (calibrated for -k {trust.worth.k} only)') + where
-
-def _spoken(answer:dict)->str:
-    "An answer as a person would like to read it, after its flat form as JSON."
-    from mmrag_nb.answers import settled_by
-    from mmrag_nb.hits import shown
-    place = ', '.join(v.replace('_', ' ') for v in answer['location'].values()) or 'not known' + (f': {answer["reason"]}' if answer['by'] != 'person' and answer['reason'] else '')
-    open_ = [f'A person should look: {answer["reason"]}. What the examples say:'] if answer['by'] == 'person' else []
-    rows = [json.dumps(answer['flat'], ensure_ascii=False), *open_, answer['analysis'] or answer['reason'], f'place:     {place}' + (f'; severity {answer["severity"]}' if answer['severity'] else ''),
-            f'answered:  by {settled_by(answer["by"], answer["asked"])}; confidence {answer["confidence"]:.2f}, {answer["similar_examples_used"]} examples', f'trust:     {answer["trust"]}',
-            *([f'memory:    {_held(answer)}'] if answer['own'] else []), *(f'at:        x {b[0]}–{b[2]}, y {b[1]}–{b[3]} px' for b in answer['boxes']), 'like:      ' + '\n           '.join(f'{e["score"]:.2f}  {shown(e)}  {e["photo_id"]}' for e in answer['examples']),
-            *(f'without:   {r["crop_id"]} damage {_share(r["without"])}, with it {_share(r["p"])}' + (': it turns the answer' if r['turns'] else '') for r in answer['moved'] or ()), f'page:      {answer["page"]}']
-    return '\n'.join(rows)
-
-def _share(p:float|None)->str: return 'not known' if p is None else f'{p:.2f}'
-
-def _examples(hits)->list[dict]:
-    columns = [c for c in ('crop_id', 'photo_id', 'kinds', 'has_damage', 'zone', 'part', 'severity', 'score', 'p_same', 'x0', 'y0', 'x1', 'y1') if c in hits.table]
-    return hits.table[columns].to_dict('records')
-
-def search(
-    job:Job,                # a finished run
-    request,                # see `look.Request`
-    photo:Path|None=None,   # file of its picture
-)->dict:                    # examples, and a page that shows them
-    "Look for labelled examples, without judging anything."
-    from mmrag_nb.hits import upright_photo
-    from mmrag_nb.look import hits_page, look_up
-    from mmrag_nb.recognise import recognise
-    retriever = open_retriever(job)
-    picture, own = (upright_photo(photo), recognise(retriever, photo)) if photo else (None, None)
-    hits = look_up(retriever, replace(request, photo=picture, limits=own and own.limits) if photo else request)
-    page = hits_page(hits, job.out/'asked'/f'search-{photo.stem if photo else "words"}.html', ' · '.join(filter(None, [photo and photo.name, request.text, own and str(own)])))
-    return {'question': request.text, 'where': hits.where, 'way': hits.way, 'passing': hits.passing, 'examples': _examples(hits), 'own': own and asdict(own), 'page': str(page), 'mended': mended(retriever.taxonomy, request.where),
-            'text': f'{hits}\nfilters: {hits.where or "none"}\n' + (f'memory:  {own}\n' if own else '') + f'page:    {page}'}
-
-# %% ../nbs/12_pipeline.ipynb #7a6616d8
-def demo(
-    out:Path=Path('outputs/demo'),  # folder for photos and results
-    photos:int=100,                 # how many to draw
-    workers:int=0,                  # processes
-    settings:tuple[str, ...]=(),    # changes to the domain
-    tell=lambda line: None,         # called with a line a stage
-)->dict:                            # report's path, stages, one answer
-    "Draw photos and run the whole line on them."
-    from mmrag_nb.drawn import draw_dataset
-    out, t0 = Path(out), time.perf_counter()
-    if not (out/'drawn'/'poligonos.json').exists(): draw_dataset(out/'drawn', n=photos, workers=workers)
-    tell(f'{"drawn":9}{time.perf_counter() - t0:7.1f} s  {photos} inspection photos in {out/"drawn"}')
-    j = job('vehicles', out/'drawn', out, workers, settings)
-    table = run(j, tell=tell)
-    photo = first_test_photo(j)
-    answer = ask(j, photo)
-    tell(f'{"asked":9} {photo.name}: {answer["analysis"]}' + (f' But a person should look: {answer["reason"]}.' if answer['by'] == 'person' else ''))
-    return {'report': str(out/'report.html'), 'stages': table.to_dict('records'), 'answer': answer, 'text': closing(out, photo)}
-
+# %% ../nbs/12_pipeline.ipynb #aaa117ae
 def first_test_photo(job:Job)->Path:
     "A damaged photo that the memory doesn't know."
     from mmrag_nb.core import load
     t = load(job.out/'split', 'split').merge(load(job.out/'photos', 'photos'), on='photo_id')
     return job.data/t[(t.side == 'test') & (t.has_damage == True)].sort_values(['n_regions', 'photo_id']).photo_id.iloc[-1]
-
-def closing(out:Path, photo:Path)->str:
-    "Where the report is, and what to try next."
-    return f"""
-Report: {out/"report.html"}
-
-Next:
-  mmrag ask vehicles {quote(str(photo))} --data {quote(str(out/"drawn"))} --out {quote(str(out))}
-  mmrag init FOLDER --out my.yaml        # a domain file for your own photos
-  make lab                               # the notebooks, step by step"""

@@ -11,7 +11,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import pandas as pd
 import simplejpeg
 
 from .core import UsageError, digest

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import MmragError, Reject, UsageError, load
+from .core import MmragError, Reject, load
 from .domain import Domain
 
 # %% auto #0

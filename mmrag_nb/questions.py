@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from .taxonomy import Found, Taxonomy, find, places, with_trait
-from .words import Word, words
+from .words import words
 
 # %% auto #0
 __all__ = ['Mention', 'mentions', 'deny', 'attach', 'opposed', 'narrow', 'what_asked', 'Spot', 'spot', 'where_asked', 'any_of',

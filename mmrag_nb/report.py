@@ -5,7 +5,7 @@
 # %% ../nbs/11d_report.ipynb #0ee065aa
 from __future__ import annotations
 
-import base64, json
+import base64
 from pathlib import Path
 
 import cv2

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from .core import UsageError
 from .hits import Hits, Pictures

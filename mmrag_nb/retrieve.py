@@ -16,12 +16,11 @@ import pandas as pd
 from .calibrate import Calibration, calibrate, with_probability
 from .core import UsageError
 from .domain import Domain
-from .examples import Vote, context_for_vlm, vote
 from .filters import normalize_where
 from .hits import Hits, Pictures
-from .index import Found, Index, Limits, State, open_index
-from .merge import Way, evidence, merge, windows_of
-from .questions import Question, parse_question
+from .index import Found, Index, Limits, open_index
+from .merge import Way, merge, windows_of
+from .questions import parse_question
 from .taxonomy import Taxonomy
 from .where import coded
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from shapely import Polygon, box, unary_union
 from .core import UsageError
-from .body import ZONES, Camera, Vehicle, look_at, new_vehicle, parts_seen
-from .paint import cloud, contact_sheet, draw_vehicle, enlarge, grain, grid, ring, stroke, tint
+from .body import Camera, Vehicle, look_at, new_vehicle, parts_seen
+from .paint import cloud, draw_vehicle, enlarge, grain, grid, ring, stroke, tint
 from .damage import KINDS, LABELS, WIDE, Damage, draw_damage
 
 # %% ../nbs/01_synth.ipynb #50dcf0a6
