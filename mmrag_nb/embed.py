@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,19 @@ class Checkpoint:
     family: str         # metaclip, metaclip-2, clip, siglip, siglip-2, dinov3, dinov2, mobilenet, qwen3-vl, qwen3-vl-embedding, mmrag
     dim: int            # length of a vector
     size: int           # px, side of its pictures; 0: any
+    pooling: str        # what `pooling: auto` takes: cls; mean of all cells; attention, a learned head; last, the state of the last token
     text: bool          # has a text tower
     licence: str
     gated: bool = False
     instead: str = ''   # what to use while the gate is closed
 
 # %% ../nbs/07_embedding.ipynb #1407607c
+_POOLING = {'metaclip': 'cls', 'metaclip-2': 'cls', 'clip': 'cls', 'siglip-2': 'attention', 'dinov3': 'cls', 'dinov2': 'cls', 'mobilenet': 'mean', 'qwen3-vl': 'mean', 'qwen3-vl-embedding': 'last'}
+
 def _many(family:str, licence:str, text:bool, rows:str, prefix:str, gated:bool=False)->list[Checkpoint]:
     "Checkpoints of one family: lines of name, id, dim, size, and what to use instead."
     lines = [(r.split() + [''])[:5] for r in rows.strip().splitlines()]
-    return [Checkpoint(n, prefix + i, family, int(d), int(s), text, licence, gated, e) for n, i, d, s, e in lines]
+    return [Checkpoint(n, prefix + i, family, int(d), int(s), _POOLING[family], text, licence, gated, e) for n, i, d, s, e in lines]
 
 _METACLIP = '''
 metaclip-h14  h14-fullcc2.5b  1024 224
@@ -68,7 +72,8 @@ dinov3-h+  vith16plus 1280 224 dinov2-g
 dinov3-7b  vit7b16 4096 224 dinov2-g'''
 
 # %% ../nbs/07_embedding.ipynb #2f2981d4
-def _table()->dict[str, Checkpoint]:
+def _table()->MappingProxyType:
+    "Checkpoints by name; it can't be written to."
     rows = _many('metaclip', 'CC-BY-NC-4.0', True, _METACLIP, 'facebook/metaclip-')
     rows += _many('metaclip-2', 'CC-BY-NC-4.0', True, _METACLIP2, 'facebook/metaclip-2-worldwide-')
     rows += _many('clip', 'MIT', True, 'clip-b32 base-patch32 512 224\nclip-b16 base-patch16 512 224\nclip-l14 large-patch14 768 224', 'openai/clip-vit-')
@@ -78,7 +83,7 @@ def _table()->dict[str, Checkpoint]:
     rows += _many('mobilenet', 'Apache-2.0', False, 'mobilenet-v2 mobilenet_v2_1.0_224 1280 224', 'google/')
     rows += _many('qwen3-vl', 'Apache-2.0', False, 'qwen3-vl-2b 2B-Instruct 2048 0\nqwen3-vl-4b 4B-Instruct 2560 0\nqwen3-vl-8b 8B-Instruct 4096 0', 'Qwen/Qwen3-VL-')
     rows += _many('qwen3-vl-embedding', 'Apache-2.0', True, 'qwen3-vl-embedding-2b 2B 2048 0\nqwen3-vl-embedding-8b 8B 4096 0', 'Qwen/Qwen3-VL-Embedding-')
-    return {r.name: r for r in rows}
+    return MappingProxyType({r.name: r for r in rows})
 
 CHECKPOINTS = _table()
 
