@@ -9,6 +9,7 @@ All figures of a line come from one run, the things compared in turn (A, B, A, B
 import argparse, hashlib, json, os, platform, resource, subprocess, sys, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import simplejpeg
 import torch
 from PIL import Image
 
-from mmrag_nb.core import Made, load, run_stage
+from mmrag_nb.core import Made, run_stage
 from mmrag_nb.domain import Embedding
 from mmrag_nb.embed import open_encoder
 from mmrag_nb.embed_run import crop_mask, embed_all, pictures, plan
@@ -127,8 +128,7 @@ def naive(encoder, files:list[Path]):
 
 def sentence(a, home:Path):
     "Against sentence-transformers' CLIP, the same crops, weights and precision."
-    try: from sentence_transformers import SentenceTransformer
-    except ImportError: return print('\n## sentence-transformers is not installed: not measured')
+    if not find_spec('sentence_transformers'): return print('\n## sentence-transformers is not installed: not measured')
     work = plan(open_encoder('histogram'), home/'clip'/'data', draw_photos(home/'clip', -(-a.clip//a.crops), a.drawings, a.crops, a.seed))
     images = [im for _, found in pictures(work, np.arange(min(a.clip, len(work.crops)))) for _, im in found]
     print(f'\n## CLIP on {len(images)} crops of 336 px, crops/s')

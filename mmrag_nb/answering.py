@@ -31,7 +31,7 @@ def ask(
     asked = parse_where(list(where))
     if photo is not None and Path(photo).is_dir():
         if asked: raise UsageError(f'--where {where[0]}: goes with one photo, or with words; {photo} is a folder.')
-        return _ask_folder(job, Path(photo), text)
+        return _ask_folder(job, Path(photo), text, k)
     if photo is None: return search(job, Request(text, where=asked, k=k))
     return _ask_photo(job, Path(photo), text, k, asked)
 
@@ -108,11 +108,11 @@ def _examples(hits)->list[dict]:
     return hits.table[columns].to_dict('records')
 
 # %% ../nbs/12b_answering.ipynb #891088e1
-def _ask_folder(job:Job, folder:Path, text:str)->dict:
+def _ask_folder(job:Job, folder:Path, text:str, k:int)->dict:
     "Ask the same about every photo of a folder; answers that are there already stay."
     from mmrag_nb.analyze import engine_name
     from mmrag_nb.answers import ask_photos, counted
-    answers = ask_photos(analyzer := open_analyzer(job), folder, job.out/'asked', text)
+    answers = ask_photos(analyzer := replace(open_analyzer(job), k=k), folder, job.out/'asked', text)
     n, lines = counted(answers), [f'{a["key"]}: ' + (a['error'] if 'error' in a else _line(a['result'])) for a in answers]
     end = f'{n["photos"]} photos, asked {engine_name(analyzer.engine)}: {n["vote"]} settled by vote, {n["vlm"]} by a model, {n["person"]} are left for a person; {n["failed"]} failed. A model was called for {n["calls"]} of them ({n["calls_saved"]:.0%} of the calls saved).'
     return {'asked': len(answers), 'failed': n['failed'], 'counts': n, 'answers': answers, 'text': '\n'.join([*lines, end])}
@@ -154,14 +154,14 @@ def demo(
     photo = first_test_photo(j)
     answer = ask(j, photo)
     tell(f'{"asked":9} {photo.name}: {answer["analysis"]}' + (f' But a person should look: {answer["reason"]}.' if answer['by'] == 'person' else ''))
-    return {'report': str(out/'report.html'), 'stages': table.to_dict('records'), 'answer': answer, 'text': closing(out, photo)}
+    return {'report': str(out/'report.html'), 'stages': table.to_dict('records'), 'answer': answer, 'text': closing(out, photo, settings)}
 
-def closing(out:Path, photo:Path)->str:
+def closing(out:Path, photo:Path, settings:tuple[str, ...]=())->str:
     "Where the report is, and what to try next."
     return f"""
 Report: {out/"report.html"}
 
 Next:
-  mmrag ask vehicles {quote(str(photo))} --data {quote(str(out/"drawn"))} --out {quote(str(out))}
+  mmrag ask vehicles {quote(str(photo))} --data {quote(str(out/"drawn"))} --out {quote(str(out))}{"".join(f" --set {quote(s)}" for s in settings)}
   mmrag init FOLDER --out my.yaml        # a domain file for your own photos
   make lab                               # the notebooks, step by step"""

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa, pyarrow.compute as pc
 
 from .codes import help_for
-from .core import MmragError, UsageError, write_array
+from .core import UsageError, write_array
 from .domain import near
 from .graph import extend_graph
 from .measure import reach_of
-from .store import Contents, append, contents, locked, noted, publish, read_manifest, write_part
+from .store import Contents, append, contents, locked, noted, publish, write_part
 
 # %% auto #0
 __all__ = ['MANY', 'FEW', 'rows_of', 'add', 'update', 'delete', 'living', 'compact']

@@ -13,7 +13,7 @@ from .core import MmragError
 from .graph import Graph, build_graph, faiss_bytes, read_bounded, scan
 from .measure import Costs, reach_of
 from .planner import Nearest, Part
-from .where import Passing, everything, from_mask
+from .where import Passing, everything
 
 # %% auto #0
 __all__ = ['CROSSOVER', 'build_codes', 'enough_candidates', 'CodedPart', 'memory_to_use', 'help_for', 'part_with']

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-import pandas as pd
 
 from .core import MmragError, UsageError, digest
 from .domain import Domain, Embedding, near

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .core import Made, MmragError, Reject, UsageError, digest, load, load_array, progress, run_stage, write_whole
+from .core import Made, MmragError, Reject, digest, load, load_array, progress, run_stage, write_whole
 from .domain import Domain
 from .embed import domain_encoder, fingerprint_of
 from .encoder import Encoder, broken

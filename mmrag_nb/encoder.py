@@ -5,7 +5,6 @@
 # %% ../nbs/07a_encoder.ipynb #7854bc6e
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 
 import cv2

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .changes import add, compact, delete, living, rows_of, update
+from .changes import add, compact, delete, living, update
 from .codes import help_for, part_with
 from .core import Made, MmragError, UsageError, load, load_array, manifest, run_stage
 from .domain import Domain
@@ -333,7 +333,7 @@ def verify(
 )->dict:         # what was looked at
     "Everything that must hold; the first thing that doesn't is an error that names the file."
     c = contents(folder)
-    alive, start = living(c), 0
+    alive = living(c)
     for p, v in zip(c.manifest['store']['parts'], c.vectors): _unit_rows(f'{folder}/{p["vectors"]}', v)
     ids = pa.concat_arrays([x.cast(pa.string()) for f in c.fields for x in f.column('crop_id').chunks]).filter(pa.array(alive))
     if len(ids.unique()) != len(ids): raise MmragError(f'{folder}: {len(ids) - len(ids.unique())} crop ids are there twice. Build the index again.')

@@ -12,8 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 
 from .core import UsageError, digest, write_whole
-from .domain import Embedding
-from .encoder import Encoder
 from .towers import Tower, bears_half, quiet
 
 # %% auto #0

@@ -195,6 +195,7 @@ def open_analyzer(job:Job):
     return Analyzer(retriever, open_engine(job.domain.analyzer), trust.lines, trust.worth, sight=trust.sight)
 
 def trust_of(job:Job, retriever):
+    "What the run has learned of its votes, if it fits this index."
     from mmrag_nb.calibration import load_trust
     return load_trust(job.out, retriever.index.encoder, len(retriever.index))
 
@@ -203,4 +204,6 @@ def first_test_photo(job:Job)->Path:
     "A damaged photo that the memory doesn't know."
     from mmrag_nb.core import load
     t = load(job.out/'split', 'split').merge(load(job.out/'photos', 'photos'), on='photo_id')
-    return job.data/t[(t.side == 'test') & (t.has_damage == True)].sort_values(['n_regions', 'photo_id']).photo_id.iloc[-1]
+    t = t[(t.side == 'test') & (t.has_damage == True)]
+    if t.empty: raise UsageError(f'{job.out}: the test side holds no damaged photo to ask about.')
+    return job.data/t.sort_values(['n_regions', 'photo_id']).photo_id.iloc[-1]

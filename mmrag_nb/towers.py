@@ -5,9 +5,9 @@
 # %% ../nbs/07c_towers.ipynb #590447f4
 from __future__ import annotations
 
-import importlib, inspect, json, logging, warnings
+import importlib, inspect, json, warnings
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from .core import MmragError, UsageError, digest, sha256
 from .domain import Embedding
 from .encoder import Encoder, unit
-from .preprocess import Prepared, Recipe, prepare, read_recipe, scaled
+from .preprocess import Prepared, prepare, read_recipe, scaled
 
 # %% auto #0
 __all__ = ['OWN', 'check_folder', 'quiet', 'check_sums', 'load_config', 'load_model', 'damaged', 'cells', 'cover_cells',

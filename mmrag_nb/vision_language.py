@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .core import MmragError, UsageError, digest
 from .domain import Embedding
-from .encoder import Encoder, look, unit
+from .encoder import Encoder, unit
 from .preprocess import Prepared, prepare, read_recipe, scaled
 from .towers import cover_cells, damaged, folder_hash, forward, load_config, load_model, mix, pick_device, pick_dtype, quiet, tokenizer, warn_long
 

@@ -38,6 +38,11 @@ def stray() -> list[str]:
     found = [(p.name, n.lineno) for p in sorted(ROOT.glob('mmrag_nb/*.py')) for n in ast.parse(p.read_text(encoding='utf-8')).body if isinstance(n, ast.Expr) and isinstance(n.value, shown)]
     return [f'mmrag_nb/{name}:{line}: a line of the story stands in an exported cell' for name, line in found]
 
+def unused() -> list[str]:
+    "Names that are imported or given and never used."
+    p = subprocess.run([BIN/'ruff', 'check', '--quiet', '--select', 'F', '--per-file-ignores', '__init__.py:F401', '--output-format', 'concise', 'mmrag_nb', 'benchmarks', 'tools'], cwd=ROOT, capture_output=True, text=True)
+    return p.stdout.splitlines() + p.stderr.splitlines()
+
 def imports() -> list[str]:
     "Every module must import on its own names."
     code = 'import importlib, sys\nfor m in sys.argv[1:]: importlib.import_module(m)'
@@ -75,7 +80,7 @@ def main():
     ap.add_argument('notebooks', nargs='*', type=Path, help='only these (default: all)')
     ap.add_argument('--workers', type=int, default=2); ap.add_argument('--limit', type=int, default=600, help='seconds a notebook')
     args = ap.parse_args()
-    problems = [] if args.notebooks else sync() + stray() + imports() + readme()
+    problems = [] if args.notebooks else sync() + stray() + unused() + imports() + readme()
     for p in problems: print(f'FAILED  {p}')
     nbs = args.notebooks or sorted(ROOT.glob('nbs/*.ipynb'))
     flags = [f for f in FLAGS if f != 'data' or not real_data()]
