@@ -68,6 +68,7 @@ class TextTower(nn.Module):
 class DualModel(PreTrainedModel):
     "Pictures and words as vectors of one space; not of unit length."
     config_class, base_model_prefix, main_input_name = DualConfig, 'dual', 'pixel_values'
+    _keep_in_fp32_modules_strict = ['vision.*.1', 'norm_a', 'norm_b', 'visual_projection', 'text', 'text_projection']   # in half precision only convolutions gain
 
     def __init__(self, config:DualConfig):
         super().__init__(config)
@@ -80,7 +81,7 @@ class DualModel(PreTrainedModel):
     def get_image_features(self, pixel_values, mask=None):
         "Vectors of pictures (n,3,h,w), of the whole or of what lies under a mask (n,1,h,w)."
         cells = self.vision(pixel_values)
-        seen, k, share = self.visual_projection(pool(cells, mask)), self.config.kind_axes, self.config.kind_share
+        seen, k, share = self.visual_projection(pool(cells.float(), mask)), self.config.kind_axes, self.config.kind_share
         if k: seen = torch.cat([part**.5*F.normalize(x, dim=1) for part, x in ((1 - share, seen[:, :-k]), (share, seen[:, -k:]))], 1)   # so that words see all pictures at one length
         return BaseModelOutputWithPooling(last_hidden_state=cells, pooler_output=seen)
 
