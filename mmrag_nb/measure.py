@@ -30,21 +30,24 @@ def near_rows(
 
 # %% ../nbs/08b_measure.ipynb #dc609992
 WIDTHS = (32, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
-LENGTHS = (32, 48, 64, 96, 128, 160, 192, 256)   # from 32 on: of ten rows too few are missed to count them
+LENGTHS = (16, 32, 48, 64, 96, 128, 160, 192, 256)   # from 16 on, and for that with more queries: of fewer rows too few are missed to count them
 
 def reach_of(
     raw:np.ndarray,     # uint8, a graph
     vectors:np.ndarray, # float32 (n,d), that it was built from
-    queries:int=1000,   # near stored rows
+    queries:int=1000,   # near stored rows; the shortest list is asked for by four times as many
 )->list[list[int]]:     # [ef, K], both ascending: searched with this ef, a list of K is whole; empty: none ever is
     "Measure how long a list may be, for each ef."
-    graph, q, reach = Graph(raw, vectors), near_rows(vectors, queries), []
+    graph, q, more, reach = Graph(raw, vectors), near_rows(vectors, queries), near_rows(vectors, 3 * queries, 1), []
     lengths = [K for K in LENGTHS if K <= len(vectors)] or [len(vectors)]
-    true = scan(vectors, q, lengths[-1])[1]
+    least, most = lengths[0], lengths[-1]
+    true, more_true = scan(vectors, q, most)[1], scan(vectors, more, least)[1]
     for ef in WIDTHS:
-        if reach and (reach[-1][1] == lengths[-1] or ef > 4 * reach[0][0]): break   # wider costs more than it could bring
-        c = graph.search(q, lengths[-1], ef)[1]
-        missing = [K for K in lengths if (c[:, :K] < true[:, K - 1:K] - 1e-6).mean() > .00005]
+        if reach and (reach[-1][1] == most or ef > 6 * reach[0][0]): break   # wider costs more than it could bring
+        c = graph.search(q, most, ef)[1]
+        lost = {K: int((c[:, :K] < true[:, K - 1:K] - 1e-6).sum()) for K in lengths}
+        if not reach: lost[least] += int((graph.search(more, least, ef)[1] < more_true[:, -1:] - 1e-6).sum())
+        missing = [K for K, n in lost.items() if n > .00005 * K * queries * (4 if K == least and not reach else 1)]
         longest = max((K for K in lengths if K < min(missing, default=np.inf)), default=0)
         if longest > (reach[-1][1] if reach else 0): reach.append([ef, longest])
     return reach
@@ -67,12 +70,12 @@ class Costs:
     def exact(self, m:int, n:int)->float: return min(self.fetching(m), self.scanning(n))
 
 def _seconds(calls)->float:
-    "CPU time of the shortest of some calls, made again for 3 ms after all were made once: what others do on the machine only ever adds."
+    "CPU time of the shortest of some calls, made again for 10 ms after all were made once: what others do on the machine only ever adds."
     def once(call):
         t = time.thread_time(); call()
         return time.thread_time() - t
     for c in calls: c()
-    until, best = time.thread_time() + .003, np.inf
+    until, best = time.thread_time() + .01, np.inf
     while best == np.inf or time.thread_time() < until: best = min(best, *map(once, calls))
     return best
 
