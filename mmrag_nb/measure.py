@@ -14,7 +14,7 @@ from .graph import Graph, scan, scan_all, scan_one
 from .where import from_mask
 
 # %% auto #0
-__all__ = ['WIDTHS', 'LENGTHS', 'near_rows', 'reach_of', 'Costs', 'calibrate', 'Seen', 'too_short', 'long_enough', 'plan',
+__all__ = ['WIDTHS', 'LOST', 'LENGTHS', 'near_rows', 'reach_of', 'Costs', 'calibrate', 'Seen', 'too_short', 'long_enough', 'plan',
            'again']
 
 # %% ../nbs/08b_measure.ipynb #90f6c458
@@ -30,6 +30,7 @@ def near_rows(
 
 # %% ../nbs/08b_measure.ipynb #dc609992
 WIDTHS = (32, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
+LOST = .0001   # of the rows of a list may be missed; its end is missed first, the few that are asked for hardly ever
 LENGTHS = (16, 32, 48, 64, 96, 128, 160, 192, 256)   # from 16 on, and for that with more queries: of fewer rows too few are missed to count them
 
 def reach_of(
@@ -47,7 +48,7 @@ def reach_of(
         c = graph.search(q, most, ef)[1]
         lost = {K: int((c[:, :K] < true[:, K - 1:K] - 1e-6).sum()) for K in lengths}
         if not reach: lost[least] += int((graph.search(more, least, ef)[1] < more_true[:, -1:] - 1e-6).sum())
-        missing = [K for K, n in lost.items() if n > .00005 * K * queries * (4 if K == least and not reach else 1)]
+        missing = [K for K, n in lost.items() if n > LOST * K * queries * (4 if K == least and not reach else 1)]
         longest = max((K for K in lengths if K < min(missing, default=np.inf)), default=0)
         if longest > (reach[-1][1] if reach else 0): reach.append([ef, longest])
     return reach
@@ -59,7 +60,7 @@ class Costs:
     call: float       # of any search, besides its rows
     fetch: float      # a scattered row
     row: float        # a row in a scan of everything
-    copy: float       # a row of a copy, which may lie in the cache
+    copy: float       # a row of a copy of the largest size that is kept
     graph: float = np.inf    # a graph search, besides its ef
     ef: float = 0.           # each unit of ef
 
@@ -92,7 +93,8 @@ def calibrate(
     fetch = _seconds([lambda r=r: scan(vectors, q[:1], 1, r) for r in picks]) / some
     half = from_mask(np.arange(n) % 2 == 0)
     row = _seconds([lambda: scan_all(vectors, q[:1], min(10, half.count), half)]) / n   # with what sorting out takes
-    copy = _seconds([lambda: scan_one(vectors[:some], q[0], 1)] * 2) / some
+    most = max(1, min(n // 5, 25_000_000 // vectors.shape[1]))   # as many as a copy may have: larger than the cache, if one can be
+    copy = _seconds([lambda: scan_one(vectors[:most], q[0], 1)] * 2) / most
     if graph is None or not len(reach): return Costs(one, fetch, row, copy)
     low, high = reach[0][0], reach[-1][0]
     a, b = (_seconds([lambda i=i: [graph.search(x[None], 32, ef) for x in q[i:i + 8]] for i in (0, 8, 16)]) / 8 for ef in (low, high))
