@@ -1,5 +1,5 @@
 "Run notebooks and keep their outputs, pictures as small JPEG, so that they can be read without being run: `tools/fill.py nbs/05*.ipynb`."
-import argparse, os, sys
+import argparse, os, subprocess, sys
 from pathlib import Path
 
 from execnb.nbio import read_nb, write_nb
@@ -30,4 +30,4 @@ def fill(path: Path) -> bool:
 if __name__ == '__main__':
     ap = argparse.ArgumentParser(description=__doc__); ap.add_argument('notebooks', nargs='+', type=Path)
     paths = [p.resolve() for p in ap.parse_args().notebooks]   # before `fill` changes the folder
-    sys.exit(not all([fill(p) for p in paths]))
+    sys.exit(not fill(paths[0]) if len(paths) == 1 else any([subprocess.run([sys.executable, __file__, p]).returncode for p in paths]))   # each in a process of its own: classes can be registered once only
