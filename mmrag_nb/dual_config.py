@@ -16,10 +16,10 @@ class DualConfig(PretrainedConfig):
     "Sizes of both towers."
     model_type = 'mmrag-dual'
     def __init__(self, widths=(32, 64, 128, 256), blocks=(0, 0, 1, 1), projection_dim=256, image_size=256,
-                 kind_axes=0, kind_share=.5, vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
+                 kinds=0, kind_share=.25, vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
         self.widths, self.blocks, self.projection_dim, self.image_size = list(widths), list(blocks), projection_dim, image_size
-        self.kind_axes = kind_axes   # the last so many of projection_dim, for pictures among pictures; words have zeros there
-        self.kind_share = kind_share # of a picture's squared length, lies in them
+        self.kinds = kinds   # the last so many of projection_dim: how probable each kind is, for pictures among pictures; words have zeros there
+        self.kind_share = kind_share   # of a picture's squared length, lies in them
         self.vocab_size, self.text_width, self.text_layers, self.text_heads = vocab_size, text_width, text_layers, text_heads
         self.max_position_embeddings = max_position_embeddings
         super().__init__(**kwargs)

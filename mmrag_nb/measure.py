@@ -31,7 +31,7 @@ def near_rows(
 # %% ../nbs/08b_measure.ipynb #dc609992
 WIDTHS = (32, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
 LOST = .0001   # of the rows of a list may be missed; its end is missed first, the few that are asked for hardly ever
-LENGTHS = (16, 32, 48, 64, 96, 128, 160, 192, 256)   # from 16 on, and for that with more queries: of fewer rows too few are missed to count them
+LENGTHS = (10, 16, 32, 48, 64, 96, 128, 160, 192, 256)   # from 10 on, and for that with more queries: of fewer rows too few are missed to count them
 
 def reach_of(
     raw:np.ndarray,     # uint8, a graph

@@ -18,8 +18,8 @@ from .train_examples import Examples, domain_words, draw_examples, object_exampl
 from .train_loop import Source, small_more, teacher_vectors
 
 # %% auto #0
-__all__ = ['PREPROCESSING', 'CARD', 'features', 'kind_axes', 'with_axes', 'with_kinds', 'save', 'all_sources', 'train_photos',
-           'markdown']
+__all__ = ['PREPROCESSING', 'CARD', 'features', 'kind_weights', 'with_weights', 'with_kinds', 'save', 'all_sources',
+           'train_photos', 'markdown']
 
 # %% ../nbs/20_train_encoder.ipynb #2dc9ee91
 def features(
@@ -40,51 +40,50 @@ def features(
             seen.append(pool(cells, torch.from_numpy(m)[:, None].float()/255 if masked else None).numpy())
     return np.concatenate(seen)
 
-def kind_axes(
+def kind_weights(
     seen:list[np.ndarray],  # float32 (n,d) of each source
     kinds:list,             # names of each source
-    dims:int=128,
-)->tuple[np.ndarray, np.ndarray]: # float32 (d,≤dims), the most telling first; (d,), what lies between all kinds
-    "Directions that tell the kinds of a source apart, beside how much a kind varies; sources and kinds count alike."
-    means, within, middles = [], [], []
-    for s, ks in zip(seen, kinds):
-        of, names = pd.factorize(np.asarray(ks, object))
-        m = np.stack([s[of == i].mean(0) for i in range(len(names))])
-        within.append(np.cov((s - m[of]).T)); middles.append(m.mean(0)); means.append((m - middles[-1])/len(m)**.5)
-    varies = np.mean(within, 0)
-    white = np.linalg.cholesky(np.linalg.inv(varies + .01*np.diag(varies).mean()*np.eye(len(varies))))
-    axes = white @ np.linalg.svd(np.concatenate(means) @ white, full_matrices=False)[2][:dims].T
-    return axes.astype(np.float32), np.mean(middles, 0).astype(np.float32)
+    strength:float=.01,     # how closely to follow them: scikit-learn's C
+)->tuple[np.ndarray, np.ndarray]: # float32 (k,d), (k,): log-probabilities of the kinds, but for a constant
+    "A logistic regression of the kinds of all sources; sources and kinds count alike."
+    from sklearn.linear_model import LogisticRegression
+    x, names = np.concatenate(seen), [f'{i} {k}' for i, ks in enumerate(kinds) for k in ks]
+    of, counts = pd.factorize(np.array(names))[0], pd.Series(names).value_counts()
+    alike = np.concatenate([1/pd.Series([f'{i} {k}' for k in ks]).map(counts).to_numpy()/len(set(ks)) for i, ks in enumerate(kinds)])
+    middle, spread = x.mean(0), x.std(0) + 1e-6
+    fit = LogisticRegression(C=strength, max_iter=100).fit((x - middle)/spread, of, sample_weight=alike*len(x)/alike.sum())
+    weights = fit.coef_/spread
+    return weights.astype(np.float32), (fit.intercept_ - weights @ middle).astype(np.float32)
 
-def with_axes(
-    model,             # DualModel
-    axes:np.ndarray,   # float32 (d,k)
-    middle:np.ndarray, # float32 (d,), where the axes cross
-    share:float=.4,    # of the squared length of a picture's vector
-):                     # DualModel with k more dimensions
-    "Append directions to the projection of pictures, and zeros to that of words."
+def with_weights(
+    model,              # DualModel
+    weights:np.ndarray, # float32 (k,d)
+    bias:np.ndarray,    # float32 (k,)
+    share:float=.25,    # of the squared length of a picture's vector
+):                      # DualModel with k more dimensions
+    "Append kinds to the projection of pictures, and zeros to that of words."
     import torch
     from mmrag_nb.dual import DualModel
     from mmrag_nb.dual_config import DualConfig
     old, words = model.visual_projection.weight.detach(), model.text_projection.weight.detach()
-    wide = DualModel(DualConfig(**{**model.config.to_dict(), 'projection_dim': len(old) + axes.shape[1], 'kind_axes': axes.shape[1], 'kind_share': share}))
-    wide.load_state_dict(model.state_dict() | {'visual_projection.weight': torch.cat([old, torch.from_numpy(axes.T)]), 'visual_projection.bias': torch.cat([torch.zeros(len(old)), torch.from_numpy(-middle @ axes)]),
-        'text_projection.weight': torch.cat([words, torch.zeros(axes.shape[1], words.shape[1])])})
+    wide = DualModel(DualConfig(**{**model.config.to_dict(), 'projection_dim': len(old) + len(bias), 'kinds': len(bias), 'kind_share': share}))
+    wide.load_state_dict(model.state_dict() | {'visual_projection.weight': torch.cat([old, torch.from_numpy(weights)]), 'visual_projection.bias': torch.cat([torch.zeros(len(old)), torch.from_numpy(bias)]),
+        'text_projection.weight': torch.cat([words, torch.zeros(len(bias), words.shape[1])])})
     return wide.eval()
 
 def with_kinds(
     model,                 # DualModel
-    sources:list[Source],
+    sources:list[Source],  # with many examples of each kind: what is rare would be learnt by heart
     side:int,              # px, that pictures will be fed at
-    each:int=15_000,       # examples of a source, whole and under their masks
-    dims:int=128,
+    each:int=9000,         # examples of a source, whole and under their masks; of those without masks all
 ):                         # DualModel
-    "Append what tells the kinds of each source apart."
+    "Append how probable each kind of the sources is."
     rng = np.random.default_rng(0)
-    some = [s.examples[np.sort(rng.permutation(len(s.examples))[:each])] for s in sources]
+    some = [s.examples[np.sort(rng.permutation(len(s.examples))[:each])] if s.examples.masks.any() else s.examples for s in sources]
     seen = [np.concatenate([features(model, e, side, m) for m in ((False, True) if e.masks.any() else (False,))]) for e in some]
     kinds = [np.resize(e.about.kind.to_numpy(object), len(x)) for e, x in zip(some, seen)]
-    return with_axes(model, *kind_axes(seen, kinds, dims))
+    return with_weights(model, *kind_weights(seen, kinds))
+
 
 # %% ../nbs/20_train_encoder.ipynb #3cb74665
 PREPROCESSING = {'image_processor_type': 'ViTImageProcessor', 'do_resize': True, 'resample': 2, 'do_rescale': True, 'rescale_factor': 1/255,
@@ -120,9 +119,9 @@ def all_sources(
     "What the shipped encoder is trained on, as far as it is at hand."
     v, c, o = (load_domain(n) for n in ('vehicles', 'car_photos', 'objects'))
     marks = draw_examples(drawn, 1, workers)
-    sources = [Source(marks, domain_words(v), v.prompts, .52, weights=small_more(marks.masks))]
-    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, .18, mirror=True))
-    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, .3, mirror=True))
+    sources = [Source(marks, domain_words(v), v.prompts, .5, weights=small_more(marks.masks))]
+    if cars: sources.append(Source(photo_examples(cars, photos), domain_words(c), c.prompts, .14, mirror=True))
+    if objects: sources.append(Source(object_examples(objects), domain_words(o, object_words(objects)), o.prompts, .36, mirror=True))
     side = {'photo': 192, 'object': 160}
     return sources, [None if teacher is None or (kind := s.examples.about.source[0]) == 'drawn' else teacher_vectors(s.examples, teacher, side[kind]) for s in sources]
 
@@ -153,7 +152,7 @@ The encoder that comes with mmrag_nb, so that a first try needs no download. It 
 small pictures somewhat, and nothing else. For work, name a larger one (`encoder: metaclip-2-b16`, `dinov3-l`, …).
 
 Convolutional picture tower (32-64-128-256 channels, 256 px, pooled over the whole or under a mask), text tower of three transformer layers with its own byte-pair code, one space of 256 dimensions,
-and 128 more in which only pictures are compared (a linear discriminant analysis of the tower's features; they make up .4 of a vector's squared length, chosen by the figures below).
+and 209 more in which only pictures are compared: how probable the nine drawn kinds and the 200 of objects are, by a logistic regression of the tower's features. They make up .25 of a vector's squared length, chosen by the figures below.
 `import mmrag_nb`, then `transformers.AutoModel.from_pretrained(folder)`.
 
 ## Data
@@ -179,8 +178,8 @@ Tiny-ImageNet, validation, 200 classes:
 {on_objects}
 ## Input size
 It is fed at 256 px, whatever a crop's size, as was meant before the figures below were made. Larger inputs find more of the small drawn marks and lose on car photos; they cost time
-with the square of the side. The figures on car photos rest on 17 broken parts among 342 windows: they move by some hundredths with anything: the kind axes
-from another draw of crops gave .620, .578, .636 and .711 for the first four.
+with the square of the side. The figures on car photos rest on 17 broken parts among 342 windows:
+they move by some hundredths with anything.
 
 {on_sizes}
 ## Limits
