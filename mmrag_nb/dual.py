@@ -73,7 +73,7 @@ class DualModel(PreTrainedModel):
     def __init__(self, config:DualConfig):
         super().__init__(config)
         self.vision, self.text = vision_body(config), TextTower(config)
-        self.visual_projection = nn.Linear(2*config.widths[-1], config.projection_dim, bias=config.kinds > 0)
+        self.visual_projection = nn.Linear(2*config.widths[-1], config.projection_dim, bias=config.kind_axes > 0)   # kind axes are centred
         self.text_projection = nn.Linear(config.text_width, config.projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(2.66))
         self.post_init()
@@ -81,8 +81,10 @@ class DualModel(PreTrainedModel):
     def get_image_features(self, pixel_values, mask=None):
         "Vectors of pictures (n,3,h,w), of the whole or of what lies under a mask (n,1,h,w)."
         cells = self.vision(pixel_values)
-        seen, k, share = self.visual_projection(pool(cells.float(), mask)), self.config.kinds, self.config.kind_share
-        if k: seen = torch.cat([part**.5*F.normalize(x, dim=1) for part, x in ((1 - share, seen[:, :-k]), (share, seen[:, -k:].softmax(1)))], 1)   # so that words see all pictures at one length
+        seen, axes, kinds = self.visual_projection(pool(cells.float(), mask)), self.config.kind_axes, self.config.kinds
+        if axes:   # each part at its length, so that words see all pictures at one
+            said, apart, probable = seen.split([seen.shape[1] - axes - kinds, axes, kinds], 1)
+            seen = torch.cat([share**.5*F.normalize(x, dim=1) for share, x in zip(self.config.shares, (said, apart, probable.softmax(1)))], 1)
         return BaseModelOutputWithPooling(last_hidden_state=cells, pooler_output=seen)
 
     def get_text_features(self, input_ids, attention_mask=None):

@@ -16,10 +16,10 @@ class DualConfig(PretrainedConfig):
     "Sizes of both towers."
     model_type = 'mmrag-dual'
     def __init__(self, widths=(32, 64, 128, 256), blocks=(0, 0, 1, 1), projection_dim=256, image_size=256,
-                 kinds=0, kind_share=.25, vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
+                 kind_axes=0, kinds=0, shares=(.45, .3, .25), vocab_size=2048, text_width=128, text_layers=3, text_heads=4, max_position_embeddings=64, **kwargs):
         self.widths, self.blocks, self.projection_dim, self.image_size = list(widths), list(blocks), projection_dim, image_size
-        self.kinds = kinds   # the last so many of projection_dim: how probable each kind is, for pictures among pictures; words have zeros there
-        self.kind_share = kind_share   # of a picture's squared length, lies in them
+        self.kind_axes, self.kinds = kind_axes, kinds   # the last of projection_dim, for pictures among pictures: axes that tell kinds apart, how probable each kind is; words have zeros there
+        self.shares = list(shares)   # of a picture's squared length: what words see, axes, probabilities
         self.vocab_size, self.text_width, self.text_layers, self.text_heads = vocab_size, text_width, text_layers, text_heads
         self.max_position_embeddings = max_position_embeddings
         super().__init__(**kwargs)
