@@ -94,7 +94,7 @@ def with_kinds(
     model,                 # DualModel
     sources:list[Source],
     side:int,              # px, that pictures will be fed at
-    each:int=15_000,       # examples of a source with masks, whole and under them; of the others all
+    each:int=9000,         # examples of a source with masks, whole and under them; of the others all
     dims:int=128,
 ):                         # DualModel
     "Append what tells the kinds of each source apart, and how probable each kind of whole pictures is; all that has outlines is one kind there."
